@@ -1,0 +1,106 @@
+"""Every knob, with its default and the reason behind it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chueok.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be set by flag, by `CHUEOK_<NAME>` in the environment, or in the config file, in that order."""
+
+    library: Path  # catalog and index; platformdirs' data folder unless told otherwise
+    models: Path  # weights the user installed
+    cache: Path  # compiled networks; can be deleted at any time
+    model: str = "lite"  # packaged, so that a fresh machine works offline
+    jobs: int = 0  # reading processes; 0 = one per core (small nets gain nothing from more threads)
+    threshold: float | None = None  # similarity a match needs; None = the model's at `far`
+    far: float = 1e-3  # false accept rate the model's threshold is looked up for
+    detector_size: int = 1280  # long side in pixels that faces are searched at; 0 = full size.
+    # engine.md: 1280 finds the same faces above 0.95 as full size on 2-megapixel photos
+    min_face: int = 20  # shorter side in detector pixels of the smallest face: 1.6 % of the long side
+    detector_probability: float = 0.95  # faces below are not learned: MTCNN's doubtful boxes are mostly hands and leaves
+    photo_seconds: int = 60  # time budget for one photo; the slowest real file tried (200 megapixels) took a few
+    worker_megabytes: int = 1500  # memory ceiling of a reading process (reliability.md: bombs)
+    batch_photos: int = 64  # photos per commit: what a kill may lose
+    batch_seconds: float = 30.0  # and the time after which a smaller batch is committed
+
+
+def default_settings() -> Settings:
+    """The defaults, with this machine's folders."""
+    from platformdirs import user_cache_path, user_data_path
+
+    data = user_data_path("chueok", appauthor=False)
+    return Settings(
+        library=data / "library",
+        models=data / "models",
+        cache=user_cache_path("chueok", appauthor=False),
+    )
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None,
+    config: Path | None = None,
+    **flags: Any,
+) -> Settings:
+    """Settings by precedence: flag > environment `CHUEOK_*` > config file > default.
+
+    flags with the value None count as not given. Raises UsageError for an unknown name or a value of the wrong kind,
+    naming where it came from.
+    """
+    environ = os.environ if environ is None else environ
+    found: dict[str, Any] = {}
+    for name, value in _config_values(environ, config).items():
+        found[name] = value
+    for name in _FIELDS:
+        variable = f"CHUEOK_{name.upper()}"
+        if environ.get(variable):
+            found[name] = _convert(name, environ[variable], variable)
+    found |= {name: value for name, value in flags.items() if value is not None}
+    return dataclasses.replace(default_settings(), **found)
+
+
+_FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
+
+
+def _config_values(environ: Mapping[str, str], config: Path | None) -> dict[str, Any]:
+    """The config file's values; a file that was named must exist, the default one may not."""
+    named = config or (Path(environ["CHUEOK_CONFIG"]) if environ.get("CHUEOK_CONFIG") else None)
+    if named is None:
+        from platformdirs import user_config_path
+
+        path = user_config_path("chueok", appauthor=False) / "config.toml"
+        if not path.is_file():
+            return {}
+    else:
+        path = named
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"the config file {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"the config file {path} is not valid TOML: {error}") from error
+    for name in table:
+        if name not in _FIELDS:
+            known = ", ".join(sorted(_FIELDS))
+            raise UsageError(f"{path}: there is no setting {name!r}; there are {known}")
+    return {name: _convert(name, value, f"{path}: {name}") for name, value in table.items()}
+
+
+def _convert(name: str, value: Any, origin: str) -> Any:
+    """A setting from text or TOML to its own type."""
+    kind = str(_FIELDS[name].type).removesuffix(" | None")
+    convert = {"Path": lambda v: Path(v).expanduser(), "str": str, "int": int, "float": float}[kind]
+    try:
+        return convert(value)
+    except (TypeError, ValueError) as error:
+        wanted = {"int": "a whole number", "float": "a number", "Path": "a path", "str": "a word"}
+        raise UsageError(f"{origin} is {value!r}; it takes {wanted[kind]}") from error

@@ -1,0 +1,1 @@
+"""What is remembered: the catalog is the truth, the index a cache."""

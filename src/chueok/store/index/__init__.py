@@ -1,0 +1,1 @@
+"""Nearest neighbours: a cache that can be rebuilt from the catalog at any time."""

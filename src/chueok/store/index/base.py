@@ -1,0 +1,52 @@
+"""What a vector index promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class VectorIndex(Protocol):
+    """Answers similarity queries over unit vectors known by integer ids.
+
+    Similarity is the cosine, computed exactly in float32 for every answer that is returned.
+    """
+
+    def __len__(self) -> int:
+        """How many vectors the index holds."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """d, the length of a vector."""
+        ...
+
+    def ids(self) -> NDArray[np.int64]:
+        """Every id held, sorted: (n,) int64."""
+        ...
+
+    def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        """Add vectors: ids (n,) int64, vectors (n, d) float32, unit rows.
+
+        Raises ValueError for a wrong shape, a row that is not finite and of unit length, or an id held already.
+        """
+        ...
+
+    def above(
+        self, queries: NDArray[np.float32], threshold: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Every vector whose best similarity to one of the queries reaches the threshold.
+
+        queries: (q, d) float32, unit rows. Returns ids (m,) int64 and their similarities to all queries
+        (m, q) float32, best similarity first, then id.
+        """
+        ...
+
+    def nearest(
+        self, queries: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The k most similar vectors of each query: ids (q, min(k, n)) and similarities of the same shape, falling."""
+        ...

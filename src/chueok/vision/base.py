@@ -1,0 +1,49 @@
+"""What a detector and an embedder promise. No torch and no ONNX Runtime here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from chueok.records import Detection
+
+
+class Detector(Protocol):
+    """Finds faces in a picture."""
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Find every face.
+
+        image: (h, w, 3) uint8 RGB, upright. Boxes and landmarks are in pixels of `image`.
+        Returns an empty list where nobody is. Largest face first.
+        """
+        ...
+
+
+class Embedder(Protocol):
+    """Turns face crops into points on the unit sphere."""
+
+    @property
+    def name(self) -> str:
+        """The model's registry name."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """d, the length of an embedding."""
+        ...
+
+    def crop(self, image: NDArray[np.uint8], face: Detection) -> NDArray[np.uint8]:
+        """Cut the face the way this model wants it.
+
+        image: (h, w, 3) uint8 RGB; `face` in pixels of `image`. Returns (s, s, 3) uint8 RGB.
+        """
+        ...
+
+    def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Embed crops made by `crop`. Returns (n, d) float32, unit rows; (0, d) for no crops."""
+        ...
