@@ -1,20 +1,20 @@
 """Everything that can go wrong, as sentences that say what to do next.
 
-    ChueokError                exit 6   an operation failed
-    ├── UsageError             exit 2   the request cannot be understood
-    ├── NoUsableFace           exit 4   a reference shows no face, or several
-    ├── ReferenceUnreadable    exit 4   a reference cannot be read as a picture
-    ├── ModelMissing           exit 5   weights are not on this machine
-    ├── ModelInvalid           exit 6   weights or a manifest are not what they should be
-    ├── FetchFailed            exit 6   a download ended without a verified file
-    ├── OperationFailed        exit 6   disk full, no permission
-    ├── CatalogDamaged         exit 6   the catalog file cannot be trusted
-    ├── NoLibrary              exit 10  nothing has been indexed yet
-    ├── LibraryLocked          exit 11  another run is writing
-    ├── LibraryTooNew          exit 12  written by a newer chueok
-    └── ModelMismatch          exit 12  the library speaks another embedding space
+ChueokError                exit 6   an operation failed
+├── UsageError             exit 2   the request cannot be understood
+├── NoUsableFace           exit 4   a reference shows no face, or several
+├── ReferenceUnreadable    exit 4   a reference cannot be read as a picture
+├── ModelMissing           exit 5   weights are not on this machine
+├── ModelInvalid           exit 6   weights or a manifest are not what they should be
+├── FetchFailed            exit 6   a download ended without a verified file
+├── OperationFailed        exit 6   disk full, no permission
+├── CatalogDamaged         exit 6   the catalog file cannot be trusted
+├── NoLibrary              exit 10  nothing has been indexed yet
+├── LibraryLocked          exit 11  another run is writing
+├── LibraryTooNew          exit 12  written by a newer chueok
+└── ModelMismatch          exit 12  the library speaks another embedding space
 
-    UnreadablePhoto is not a ChueokError: it concerns one photo, and a scan goes on.
+UnreadablePhoto is not a ChueokError: it concerns one photo, and a scan goes on.
 """
 
 from __future__ import annotations

@@ -85,6 +85,13 @@ class Person:
     enrolled_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the user should know; never the answer itself."""
+
+    message: str
+
+
 # ---- index -------------------------------------------------------------------------------------
 
 
@@ -119,13 +126,6 @@ class PhotoIndexed:
 
 
 @dataclass(frozen=True, slots=True)
-class ScanNote:
-    """Something the user should know that is not about one photo."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class ScanSummary:
     """The last event of a scan: counts of photos by status, and faces learned in this run."""
 
@@ -138,7 +138,7 @@ class ScanSummary:
     dry_run: bool = False
 
 
-ScanEvent = ScanStarted | PhotoIndexed | ScanNote | ScanSummary
+ScanEvent = ScanStarted | PhotoIndexed | Note | ScanSummary
 
 # ---- find --------------------------------------------------------------------------------------
 
@@ -158,13 +158,27 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class FindSummary:
+    """The last event of a search."""
+
+    people: tuple[str, ...]  # the wanted people, as they were asked for
+    photos: int  # photos found
+    faces: int  # faces searched
+    threshold: float
+    threshold_origin: str  # "given", or what the number rests on, as "lite at FAR 1e-3"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lookalike:
     """One person of a gallery and how much the probe looks like them."""
 
     rank: int  # from 1
     name: str
     similarity: float
-    percentile: float | None  # share (%) of this gallery's different-people scores below; None below 2 people
+    percentile: (
+        float | None
+    )  # share (%) of this gallery's different-people scores below; None below 2 people
     reference: Path | None  # the most similar picture; None for a gallery of plain numbers
     face: Face | None
 
@@ -172,6 +186,28 @@ class Lookalike:
     def percent(self) -> float:
         """(1 + cosine) / 2 * 100: the lookalike contract; similarity 0 is 50 %."""
         return (1 + self.similarity) / 2 * 100
+
+
+@dataclass(frozen=True, slots=True)
+class LookalikeSummary:
+    """The last event of a lookalike search."""
+
+    probe: Path
+    people: int  # people in the gallery
+    pictures: int  # pictures or embeddings compared with
+    unusable: int  # gallery pictures that show no face or cannot be read
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """A person was enrolled from one more reference."""
+
+    name: str
+    source: Path
+    face: Face
+    already_known: bool  # the same face was a reference of this person before
 
 
 # ---- collect -----------------------------------------------------------------------------------
@@ -258,7 +294,9 @@ class FaceVerdict:
     threshold: float
     reference: Path
     matched: bool
-    runner_up: str | None  # the enrolled person, other than the wanted one, this face is most similar to
+    runner_up: (
+        str | None
+    )  # the enrolled person, other than the wanted one, this face is most similar to
     runner_up_similarity: float | None
 
     @property
@@ -322,4 +360,6 @@ class ModelStatus:
     url: str | None
     installed: bool
     current: bool = False
-    thresholds: dict[str, float] = field(default_factory=dict)  # false accept rate ("1e-3") -> similarity
+    thresholds: dict[str, float] = field(
+        default_factory=dict
+    )  # false accept rate ("1e-3") -> similarity
