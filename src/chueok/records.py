@@ -176,9 +176,7 @@ class Lookalike:
     rank: int  # from 1
     name: str
     similarity: float
-    percentile: (
-        float | None
-    )  # share (%) of this gallery's different-people scores below; None below 2 people
+    percentile: float | None  # share (%) of this gallery's different-people scores below; None below 2 people
     reference: Path | None  # the most similar picture; None for a gallery of plain numbers
     face: Face | None
 
@@ -294,9 +292,7 @@ class FaceVerdict:
     threshold: float
     reference: Path
     matched: bool
-    runner_up: (
-        str | None
-    )  # the enrolled person, other than the wanted one, this face is most similar to
+    runner_up: str | None  # the enrolled person, other than the wanted one, this face is most similar to
     runner_up_similarity: float | None
 
     @property
@@ -360,6 +356,4 @@ class ModelStatus:
     url: str | None
     installed: bool
     current: bool = False
-    thresholds: dict[str, float] = field(
-        default_factory=dict
-    )  # false accept rate ("1e-3") -> similarity
+    thresholds: dict[str, float] = field(default_factory=dict)  # false accept rate ("1e-3") -> similarity

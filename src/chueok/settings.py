@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from chueok.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What can be set by flag, by `CHUEOK_<NAME>` in the environment, or in the config file, in that order."""
+    """What can be set by flag, by `CHUEOK_<NAME>` in the environment, or in the config file."""
 
     library: Path  # catalog and index; platformdirs' data folder unless told otherwise
     models: Path  # weights the user installed
@@ -26,9 +26,7 @@ class Settings:
     far: float = 1e-3  # false accept rate the model's threshold is looked up for
     detector_size: int = 1280  # long side in pixels that faces are searched at; 0 = full size.
     # engine.md: 1280 finds the same faces above 0.95 as full size on 2-megapixel photos
-    min_face: int = (
-        20  # shorter side in detector pixels of the smallest face: 1.6 % of the long side
-    )
+    min_face: int = 20  # shorter side in detector pixels of the smallest face: 1.6 % of the long side
     detector_probability: float = (
         0.95  # faces below are not learned: MTCNN's doubtful boxes are mostly hands and leaves
     )
@@ -59,13 +57,11 @@ def load_settings(
 ) -> Settings:
     """Settings by precedence: flag > environment `CHUEOK_*` > config file > default.
 
-    flags with the value None count as not given. Raises UsageError for an unknown name or a value of the wrong kind,
-    naming where it came from.
+    flags with the value None count as not given. Raises UsageError for an unknown name or a value of the
+    wrong kind, naming where it came from.
     """
     environ = os.environ if environ is None else environ
-    found: dict[str, Any] = {}
-    for name, value in _config_values(environ, config).items():
-        found[name] = value
+    found = _config_values(environ, config)
     for name in _FIELDS:
         variable = f"CHUEOK_{name.upper()}"
         if environ.get(variable):
@@ -74,6 +70,12 @@ def load_settings(
     return dataclasses.replace(default_settings(), **found)
 
 
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    "Path": lambda value: Path(value).expanduser(),
+    "str": str,
+    "int": int,
+    "float": float,
+}
 _FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
@@ -104,9 +106,8 @@ def _config_values(environ: Mapping[str, str], config: Path | None) -> dict[str,
 def _convert(name: str, value: Any, origin: str) -> Any:
     """A setting from text or TOML to its own type."""
     kind = str(_FIELDS[name].type).removesuffix(" | None")
-    convert = {"Path": lambda v: Path(v).expanduser(), "str": str, "int": int, "float": float}[kind]
     try:
-        return convert(value)
+        return _CONVERTERS[kind](value)
     except (TypeError, ValueError) as error:
         wanted = {"int": "a whole number", "float": "a number", "Path": "a path", "str": "a word"}
         raise UsageError(f"{origin} is {value!r}; it takes {wanted[kind]}") from error

@@ -31,7 +31,7 @@ class VectorIndex(Protocol):
     def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Add vectors: ids (n,) int64, vectors (n, d) float32, unit rows.
 
-        Raises ValueError for a wrong shape, a row that is not finite and of unit length, or an id held already.
+        Raises ValueError for a wrong shape, a row that is not of unit length, or an id held already.
         """
         ...
 
@@ -45,8 +45,9 @@ class VectorIndex(Protocol):
         """
         ...
 
-    def nearest(
-        self, queries: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The k most similar vectors of each query: ids (q, min(k, n)) and similarities of the same shape, falling."""
+    def nearest(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The k most similar vectors of each query.
+
+        Returns ids (q, min(k, n)) int64 and similarities of the same shape, falling.
+        """
         ...

@@ -1,0 +1,1 @@
+"""Find the photos a person is in."""
