@@ -1,0 +1,112 @@
+"""The catalog: the truth of a library, in SQLite. The only folder with SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from chueok.store.catalog.database import Database
+from chueok.store.catalog.faces import Faces, KnownPicture
+from chueok.store.catalog.migrations import MIGRATIONS, Migration
+from chueok.store.catalog.people import People, ReferenceCrop
+from chueok.store.catalog.photos import FileStamp, FoundPhoto, KnownPhoto, Photos
+
+__all__ = [
+    "Catalog",
+    "FileStamp",
+    "FoundPhoto",
+    "KnownPhoto",
+    "KnownPicture",
+    "ReferenceCrop",
+]
+
+
+class Catalog:
+    """An open catalog. Every method is one question or one change; `transaction` groups changes."""
+
+    def __init__(
+        self, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS, check: bool = False
+    ) -> None:
+        """Open or create the file at `path` (0600), migrating an older one after a backup.
+
+        check: also run `quick_check`. Raises LibraryTooNew, CatalogDamaged, OperationFailed.
+        """
+        self.path = path
+        self._db = Database(path, migrations, check=check)
+        self.faces = Faces(self._db)
+        self.photos = Photos(self._db, self.faces)
+        self.people = People(self._db, self.faces)
+
+    def close(self) -> None:
+        """Close the file; nothing is written that was not committed."""
+        self._db.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All changes inside, or none of them."""
+        return self._db.transaction()
+
+    def wipe_free_space(self) -> None:
+        """Leave no trace of deleted rows in the catalog or its write-ahead log."""
+        self._db.change("vacuum")
+        self._db.change("pragma wal_checkpoint(truncate)")
+
+    def current_model(self) -> tuple[str, str] | None:
+        """Name and embedding key of the model this library speaks, None before the first index."""
+        row: tuple[str, str] | None = self._db.row(
+            "select name, key from models where id = (select value from meta where key = 'model')"
+        )
+        return row
+
+    def model_id(self, name: str, key: str, dimension: int) -> int:
+        """The id of an embedding space, registering it when it is new."""
+        self._db.change(
+            "insert into models (name, key, dimension) values (?, ?, ?) on conflict (key) do nothing",
+            name,
+            key,
+            dimension,
+        )
+        return int(self._db.value("select id from models where key = ?", key))
+
+    def set_current_model(self, model_id: int) -> None:
+        """From now on the library speaks this model."""
+        self._db.change("insert or replace into meta (key, value) values ('model', ?)", str(model_id))
+
+    def index_stamp(self, model_id: int) -> dict[str, Any] | None:
+        """What the index file of this model must be, None when there is none."""
+        text = self._db.value("select stamp from indexes where model_id = ?", model_id)
+        return json.loads(text) if text else None
+
+    def set_index_stamp(self, model_id: int, stamp: dict[str, Any]) -> None:
+        """Record the index file that has just been put in place."""
+        self._db.change(
+            "insert or replace into indexes (model_id, stamp) values (?, ?)", model_id, json.dumps(stamp)
+        )
+
+    def start_scan(self, now: datetime) -> int:
+        """Note that a scan began."""
+        return int(
+            self._db.change("insert into scans (started_at) values (?)", now.isoformat()).lastrowid or 0
+        )
+
+    def finish_scan(self, scan_id: int, now: datetime, outcome: str) -> None:
+        """Note how a scan ended."""
+        self._db.change(
+            "update scans set finished_at = ?, outcome = ? where id = ?", now.isoformat(), outcome, scan_id
+        )
+
+    def last_scan(self) -> datetime | None:
+        """When the last scan that ended, ended."""
+        text = self._db.value("select max(finished_at) from scans")
+        return datetime.fromisoformat(text) if text else None
+
+    def counts(self) -> dict[str, int]:
+        """How many photos, pictures, faces and people there are."""
+        row = self._db.row(
+            "select (select count(*) from photos where not missing), (select count(*) from pictures),"
+            " (select count(*) from faces), (select count(*) from people)"
+        )
+        return dict(zip(("photos", "pictures", "faces", "people"), row, strict=True))

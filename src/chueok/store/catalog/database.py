@@ -1,0 +1,151 @@
+"""The SQLite file: opening, migrating, transactions, and its errors as sentences."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from chueok.errors import CatalogDamaged, ChueokError, LibraryTooNew, OperationFailed
+from chueok.store.catalog.migrations import Migration
+
+APPLICATION_ID = 0x63687565  # "chue": tells a chueok catalog from any other SQLite file
+BUSY_SECONDS = 30.0  # a batch of 64 photos commits in milliseconds; this outlasts a slow disk
+_CHUNK = 500  # bound variables per statement, well below SQLite's oldest limit of 999
+
+
+class Database:
+    """One open SQLite file. Changes outside `transaction` are committed at once."""
+
+    def __init__(self, path: Path, migrations: Sequence[Migration], *, check: bool) -> None:
+        """Open or create the file (0600). Raises LibraryTooNew, CatalogDamaged, OperationFailed."""
+        self.path = path
+        with _explained(path):
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            try:
+                self._open(migrations, check=check)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _open(self, migrations: Sequence[Migration], *, check: bool) -> None:
+        application = self.value("pragma application_id")
+        version = self.value("pragma user_version")
+        objects = self.value("select count(*) from sqlite_master")
+        if application != APPLICATION_ID and (application or objects):
+            raise CatalogDamaged(
+                f"{self.path} is not a chueok catalog; choose another --library, or move that file away"
+            )
+        if version > len(migrations):
+            raise LibraryTooNew(
+                f"the library {self.path.parent} was written by a newer chueok"
+                f" (catalog version {version}, this one knows {len(migrations)}); nothing was touched: upgrade chueok, or use another --library"
+            )
+        for pragma in ("trusted_schema=off", "foreign_keys=on", "secure_delete=on", "synchronous=full"):
+            self._db.execute(f"pragma {pragma}")
+        if self.value("pragma journal_mode") != "wal":
+            self._db.execute("pragma journal_mode=wal")
+        if check and (verdict := self.value("pragma quick_check(1)")) != "ok":
+            raise CatalogDamaged(damaged(self.path, verdict))
+        if version < len(migrations):
+            self._migrate(migrations, version)
+
+    def _migrate(self, migrations: Sequence[Migration], version: int) -> None:
+        if version:
+            backup = self.path.with_name(f"{self.path.name}.v{version}.backup")
+            os.close(os.open(backup, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+            with sqlite3.connect(backup) as copy:
+                self._db.backup(copy)
+            copy.close()
+        with self.transaction():
+            version = self.value("pragma user_version")  # another process may have been faster
+            for migration in migrations[version:]:
+                migration(self._db)
+            self._db.execute(f"pragma user_version={len(migrations)}")
+            self._db.execute(f"pragma application_id={APPLICATION_ID}")
+
+    def close(self) -> None:
+        """Close the file; nothing is written that was not committed."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes inside, or none of them."""
+        self.change("begin immediate")
+        try:
+            yield
+            self.change("commit")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            raise
+
+    def rows(self, sql: str, *values: Any) -> list[Any]:
+        """The rows of a question."""
+        with _explained(self.path):
+            return self._db.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: Any) -> Any:
+        """The first row of a question, or None."""
+        with _explained(self.path):
+            return self._db.execute(sql, values).fetchone()
+
+    def value(self, sql: str, *values: Any) -> Any:
+        """The first value of the first row, or None."""
+        row = self.row(sql, *values)
+        return row[0] if row else None
+
+    def change(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        """Carry out a change."""
+        with _explained(self.path):
+            return self._db.execute(sql, values)
+
+
+def to_path(*parts: bytes) -> Path:
+    """A path from the bytes it is kept as."""
+    return Path(*(os.fsdecode(part) for part in parts))
+
+
+def chunks(values: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
+    """Ids in groups that fit a statement, each with its question marks."""
+    for start in range(0, len(values), _CHUNK):
+        chunk = values[start : start + _CHUNK]
+        yield ",".join("?" * len(chunk)), chunk
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """SQLite's errors as sentences."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "full" in text or "disk I/O" in text:
+            raise OperationFailed(
+                f"the disk that holds {path.parent} is full or failing ({text}); what was committed is safe: "
+                "make room and run the same command again"
+            ) from error
+        if "locked" in text or "busy" in text:
+            raise OperationFailed(f"{path} is held by another program; try again when it is done") from error
+        if "readonly" in text or "unable to open" in text:
+            raise OperationFailed(
+                f"{path} cannot be opened for writing ({text}); check its permissions"
+            ) from error
+        raise ChueokError(f"{path}: {text}") from error
+    except sqlite3.DatabaseError as error:
+        raise CatalogDamaged(damaged(path, str(error))) from error
+    except OSError as error:
+        raise OperationFailed(f"{path}: {error.strerror}") from error
+
+
+def damaged(path: Path, detail: str) -> str:
+    """The sentence for a catalog that cannot be trusted."""
+    return (
+        f"the catalog {path} is damaged ({detail}); nothing was changed: put a backup of that file back, "
+        "or move it away and run `chueok index` again to learn everything anew"
+    )

@@ -1,0 +1,216 @@
+"""Albums and the photo files in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from chueok.records import AlbumStatus, Failure, Status
+from chueok.store.catalog.database import Database, chunks, to_path
+from chueok.store.catalog.faces import Faces
+
+_PHOTO = "id, folder, name, picture_id, device, inode, size, mtime_ns, ctime_ns, missing"
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """The change key of a file: while all five stay the same, its content is taken to be the same."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPhoto:
+    """A photo file as the catalog remembers it."""
+
+    id: int
+    path: Path
+    picture_id: int | None  # None where the file could not be read
+    stamp: FileStamp
+    missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPhoto:
+    """A photo file that is there, joined with its picture: what a search reports."""
+
+    path: Path
+    picture_id: int
+    taken_at: datetime | None
+    mtime_ns: int
+
+
+class Photos:
+    """What is known of albums and files. Paths are kept as bytes, exactly as the system gives them."""
+
+    def __init__(self, database: Database, faces: Faces) -> None:
+        self._db = database
+        self._faces = faces
+
+    def albums(self) -> list[Path]:
+        """Every known album, in the order they were added."""
+        return [to_path(row[0]) for row in self._db.rows("select path from albums order by id")]
+
+    def add_album(self, path: Path, now: datetime) -> int:
+        """The id of an album, registering it when it is new."""
+        self._db.change(
+            "insert into albums (path, added_at) values (?, ?) on conflict (path) do nothing",
+            os.fsencode(path),
+            now.isoformat(),
+        )
+        return int(self._db.value("select id from albums where path = ?", os.fsencode(path)))
+
+    def album_statuses(self) -> list[AlbumStatus]:
+        """Counts by album."""
+        rows = self._db.rows(
+            "select a.path, count(p.id), coalesce(sum(p.missing), 0), coalesce(sum(p.error is not null), 0),"
+            " (select count(*) from faces where picture_id in"
+            "   (select picture_id from photos where album_id = a.id))"
+            " from albums a left join photos p on p.album_id = a.id group by a.id order by a.id"
+        )
+        return [
+            AlbumStatus(to_path(path), photos, missing, failed, faces, to_path(path).is_dir())
+            for path, photos, missing, failed, faces in rows
+        ]
+
+    def in_folder(self, folder: Path) -> dict[bytes, KnownPhoto]:
+        """The known photos directly inside a folder, by file name."""
+        rows = self._db.rows(f"select {_PHOTO} from photos where folder = ?", os.fsencode(folder))
+        return {row[2]: _known_photo(row) for row in rows}
+
+    def folders_under(self, root: Path) -> list[Path]:
+        """Every folder at or below root that has known photos."""
+        low, high = _subtree(root)
+        rows = self._db.rows(
+            "select distinct folder from photos where folder = ? or (folder >= ? and folder < ?)",
+            os.fsencode(root),
+            low,
+            high,
+        )
+        return [to_path(row[0]) for row in rows]
+
+    def at(self, path: Path) -> KnownPhoto | None:
+        """The known photo at this path."""
+        row = self._db.row(
+            f"select {_PHOTO} from photos where folder = ? and name = ?",
+            os.fsencode(path.parent),
+            os.fsencode(path.name),
+        )
+        return _known_photo(row) if row else None
+
+    def of_picture(self, picture_id: int) -> list[KnownPhoto]:
+        """Every file that has this content."""
+        rows = self._db.rows(f"select {_PHOTO} from photos where picture_id = ?", picture_id)
+        return [_known_photo(row) for row in rows]
+
+    def showing(self, picture_ids: Iterable[int]) -> list[FoundPhoto]:
+        """The files of these contents that are where they were last seen."""
+        found = []
+        for marks, chunk in chunks(list(picture_ids)):
+            rows = self._db.rows(
+                "select photos.folder, photos.name, p.id, p.taken_at, photos.mtime_ns"
+                " from photos join pictures p on p.id = photos.picture_id"
+                f" where not photos.missing and p.id in ({marks})",
+                *chunk,
+            )
+            found += [
+                FoundPhoto(
+                    to_path(folder, name), picture_id, taken_at and datetime.fromisoformat(taken_at), mtime
+                )
+                for folder, name, picture_id, taken_at, mtime in rows
+            ]
+        return found
+
+    def put(
+        self, album_id: int, path: Path, stamp: FileStamp, picture_id: int | None, error: str | None
+    ) -> None:
+        """Remember a file and its content (or why it cannot be read) in place of what was known."""
+        self._db.change(
+            "insert into photos"
+            " (album_id, folder, name, picture_id, device, inode, size, mtime_ns, ctime_ns, error)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (folder, name) do update set"
+            " picture_id = excluded.picture_id, device = excluded.device, inode = excluded.inode,"
+            " size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,"
+            " error = excluded.error, missing = 0",
+            album_id,
+            os.fsencode(path.parent),
+            os.fsencode(path.name),
+            picture_id,
+            stamp.device,
+            stamp.inode,
+            stamp.size,
+            stamp.mtime_ns,
+            stamp.ctime_ns,
+            error,
+        )
+
+    def move(self, photo_id: int, album_id: int, path: Path) -> None:
+        """The file of a known photo now stands at another path."""
+        self._db.change(
+            "update photos set album_id = ?, folder = ?, name = ? where id = ?",
+            album_id,
+            os.fsencode(path.parent),
+            os.fsencode(path.name),
+            photo_id,
+        )
+
+    def set_missing(self, photo_ids: Iterable[int], *, missing: bool) -> None:
+        """Mark photos as gone from (or back at) their path."""
+        for photo_id in photo_ids:
+            self._db.change("update photos set missing = ? where id = ?", int(missing), photo_id)
+
+    def missing_under(self, root: Path) -> list[KnownPhoto]:
+        """Known photos at or below root whose file is gone."""
+        low, high = _subtree(root)
+        rows = self._db.rows(
+            f"select {_PHOTO} from photos where missing and (folder = ? or (folder >= ? and folder < ?))",
+            os.fsencode(root),
+            low,
+            high,
+        )
+        return [_known_photo(row) for row in rows]
+
+    def delete(self, photo_ids: Iterable[int]) -> None:
+        """Forget files, and every content that no file and no reference needs any more."""
+        for photo_id in photo_ids:
+            picture_id = self._db.value("select picture_id from photos where id = ?", photo_id)
+            self._db.change("delete from photos where id = ?", photo_id)
+            if picture_id is not None:
+                self._faces.drop_picture_if_unused(picture_id)
+
+    def failures(self) -> list[Failure]:
+        """Photos that could not be read, or only in part, with the reason, by path."""
+        rows = self._db.rows(
+            "select folder, name, error, damage from photos left join pictures p on p.id = picture_id"
+            " where not missing and (error is not null or damage is not null) order by folder, name"
+        )
+        return [
+            Failure(to_path(folder, name), Status.FAILED if error else Status.DAMAGED, error or damage)
+            for folder, name, error, damage in rows
+        ]
+
+    def destinations(self) -> list[Path]:
+        """Folders photos were collected into, inside albums: not to be indexed."""
+        return [to_path(row[0]) for row in self._db.rows("select path from destinations")]
+
+    def add_destination(self, path: Path) -> None:
+        """Remember a folder photos were collected into."""
+        self._db.change("insert or ignore into destinations (path) values (?)", os.fsencode(path))
+
+
+def _subtree(root: Path) -> tuple[bytes, bytes]:
+    """The half-open range of folder paths strictly below root ("/" is followed by "0" in byte order)."""
+    prefix = os.fsencode(root).rstrip(b"/")
+    return prefix + b"/", prefix + b"0"
+
+
+def _known_photo(row: Any) -> KnownPhoto:
+    return KnownPhoto(row[0], to_path(row[1], row[2]), row[3], FileStamp(*row[4:9]), bool(row[9]))

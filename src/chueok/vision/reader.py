@@ -1,0 +1,115 @@
+"""One photo file in, its faces and their embeddings out: decode, detect, align, embed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chueok.records import Box, Detection, FaceReading, PhotoReading
+
+if TYPE_CHECKING:
+    from chueok.settings import Settings
+    from chueok.vision.base import Detector, Embedder
+    from chueok.vision.decode import Picture
+    from chueok.vision.models.registry import ModelCard
+
+CROP_FACE_PIXELS = 112  # a face box this large fills an embedder's crop without being enlarged
+FINEST_SIDE = 6000  # pixels; a finer decode than this would cost more memory than small faces are worth
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingTask:
+    """A file to read; with `known` faces these are embedded and nothing is detected."""
+
+    path: Path
+    known: tuple[Detection, ...] | None = None
+
+
+class PhotoReader:
+    """Reads photos with one detector and one embedder."""
+
+    def __init__(self, detector: Detector, embedder: Embedder, detector_size: int) -> None:
+        """detector_size: long side in pixels that faces are searched at; 0 for full size."""
+        self._detector = detector
+        self._embedder = embedder
+        self._size = detector_size
+
+    def __call__(self, task: ReadingTask) -> PhotoReading:
+        """Read one file. Raises UnreadablePhoto with the reason."""
+        from chueok.vision.decode import decode, read_file
+
+        data = read_file(task.path)
+        picture = decode(data, self._size)
+        detections = self.detect(picture) if task.known is None else task.known
+        picture = self._finer(data, picture, detections)
+        return PhotoReading(
+            sha256=hashlib.sha256(data).digest(),
+            bytes=len(data),
+            width=picture.width,
+            height=picture.height,
+            taken_at=picture.taken_at,
+            damage=picture.damage,
+            faces=self._embed(picture, detections),
+        )
+
+    def detect(self, picture: Picture) -> tuple[Detection, ...]:
+        """The faces of a picture, in pixels of the full-size photo, boxes cut at its borders."""
+        from chueok.vision.decode import resize
+
+        pixels = resize(picture.pixels, self._size) if self._size else picture.pixels
+        scale = picture.width / pixels.shape[1], picture.height / pixels.shape[0]
+        found = (scaled(detection, *scale) for detection in self._detector.detect(pixels))
+        return tuple(_within(detection, picture.width, picture.height) for detection in found)
+
+    def _finer(self, data: bytes, picture: Picture, detections: tuple[Detection, ...]) -> Picture:
+        """The picture decoded finely enough for its smallest face to fill a crop, where the file has more pixels."""
+        from chueok.vision.decode import decode
+
+        full, coarse = max(picture.width, picture.height), max(picture.pixels.shape[:2])
+        smallest = min((detection.box.size for detection in detections), default=full)
+        wanted = min(full, FINEST_SIDE, round(full * CROP_FACE_PIXELS / max(smallest, 1)))
+        return decode(data, wanted) if wanted > coarse else picture
+
+    def _embed(self, picture: Picture, detections: tuple[Detection, ...]) -> tuple[FaceReading, ...]:
+        height, width = picture.pixels.shape[:2]
+        scale = width / picture.width, height / picture.height
+        crops = [self._embedder.crop(picture.pixels, scaled(detection, *scale)) for detection in detections]
+        vectors = self._embedder.embed(crops)
+        return tuple(
+            FaceReading(detection, vector) for detection, vector in zip(detections, vectors, strict=True)
+        )
+
+
+def open_reader(card: ModelCard, settings: Settings) -> PhotoReader:
+    """A reader with the real networks; this is what a reading process runs once.
+
+    Raises ModelMissing, ModelInvalid.
+    """
+    from chueok.vision.detect import open_detector
+    from chueok.vision.embed import open_embedder
+
+    detector = open_detector(
+        settings.cache, min_face=settings.min_face, probability=settings.detector_probability
+    )
+    embedder = open_embedder(card, settings.models, settings.cache)
+    return PhotoReader(detector, embedder, settings.detector_size)
+
+
+def scaled(detection: Detection, x: float, y: float) -> Detection:
+    """A detection in pixels of a picture x times as wide and y times as high."""
+    box = detection.box
+    return Detection(
+        Box(box.x * x, box.y * y, box.width * x, box.height * y),
+        detection.probability,
+        tuple((px * x, py * y) for px, py in detection.landmarks),
+    )
+
+
+def _within(detection: Detection, width: int, height: int) -> Detection:
+    box = detection.box
+    left, top = max(box.x, 0.0), max(box.y, 0.0)
+    right, bottom = min(box.x + box.width, width), min(box.y + box.height, height)
+    inside = Box(left, top, max(right - left, 1.0), max(bottom - top, 1.0))
+    return Detection(inside, detection.probability, detection.landmarks)
