@@ -13,6 +13,9 @@ from typing import Any
 from chueok.errors import UsageError
 
 
+DEFAULT_MODEL = "lite"  # packaged, so that a fresh machine works offline
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What can be set by flag, by `CHUEOK_<NAME>` in the environment, or in the config file."""
@@ -20,7 +23,7 @@ class Settings:
     library: Path  # catalog and index; platformdirs' data folder unless told otherwise
     models: Path  # weights the user installed
     cache: Path  # compiled networks; can be deleted at any time
-    model: str = "lite"  # packaged, so that a fresh machine works offline
+    model: str | None = None  # None = the library's own; a new library gets DEFAULT_MODEL
     jobs: int = 0  # reading processes; 0 = one per core (small nets gain nothing from more threads)
     threshold: float | None = None  # similarity a match needs; None = the model's at `far`
     far: float = 1e-3  # false accept rate the model's threshold is looked up for

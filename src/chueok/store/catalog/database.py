@@ -43,8 +43,8 @@ class Database:
             )
         if version > len(migrations):
             raise LibraryTooNew(
-                f"the library {self.path.parent} was written by a newer chueok"
-                f" (catalog version {version}, this one knows {len(migrations)}); nothing was touched: upgrade chueok, or use another --library"
+                f"the library {self.path.parent} was written by a newer chueok (catalog version {version}, "
+                f"this one knows {len(migrations)}); nothing was touched: upgrade chueok, or use another --library"
             )
         for pragma in ("trusted_schema=off", "foreign_keys=on", "secure_delete=on", "synchronous=full"):
             self._db.execute(f"pragma {pragma}")

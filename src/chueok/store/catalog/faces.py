@@ -45,6 +45,10 @@ class Faces:
         )
         return KnownPicture(row[0], row[1], row[2]) if row and row[1] == row[3] else None
 
+    def sha256(self, picture_id: int) -> bytes:
+        """The hash of a content."""
+        return bytes(self._db.value("select sha256 from pictures where id = ?", picture_id))
+
     def has_picture_of_size(self, size: int) -> bool:
         """Whether some known content has this many bytes (a file of another size cannot be a copy of any)."""
         return bool(self._db.value("select 1 from pictures where bytes = ? limit 1", size))

@@ -87,6 +87,7 @@ create table person_references (
     face_id integer not null references faces (id) on delete cascade,
     source blob not null,
     crop blob not null,
+    crop_pixels integer not null,
     crop_x real not null,
     crop_y real not null,
     crop_width real not null,

@@ -18,10 +18,11 @@ _FACE_OF_F = ", ".join(f"f.{column}" for column in FACE.split(", "))
 class ReferenceCrop:
     """The neighbourhood of a reference face, kept so that another model can embed it without the photo."""
 
-    png: bytes
+    png: bytes  # square
+    pixels: int  # side of the PNG
     x: float  # left edge in photo pixels
     y: float
-    width: float  # in photo pixels; the PNG may be smaller
+    width: float  # side in photo pixels
 
 
 class People:
@@ -59,11 +60,12 @@ class People:
         )
         added = self._db.change(
             "insert or ignore into person_references"
-            " (person_id, face_id, source, crop, crop_x, crop_y, crop_width)"
-            " select id, ?, ?, ?, ?, ?, ? from people where name = ?",
+            " (person_id, face_id, source, crop, crop_pixels, crop_x, crop_y, crop_width)"
+            " select id, ?, ?, ?, ?, ?, ?, ? from people where name = ?",
             face_id,
             os.fsencode(source),
             crop.png,
+            crop.pixels,
             crop.x,
             crop.y,
             crop.width,
@@ -74,7 +76,7 @@ class People:
     def reference_crops(self, picture_id: int) -> list[tuple[Face, Path, ReferenceCrop]]:
         """The reference faces of a content, where they came from, and their kept crops."""
         rows = self._db.rows(
-            f"select {_FACE_OF_F}, r.source, r.crop, r.crop_x, r.crop_y, r.crop_width"
+            f"select {_FACE_OF_F}, r.source, r.crop, r.crop_pixels, r.crop_x, r.crop_y, r.crop_width"
             " from person_references r join faces f on f.id = r.face_id where f.picture_id = ?",
             picture_id,
         )

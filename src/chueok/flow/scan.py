@@ -1,0 +1,307 @@
+"""Learn every new or changed photo of an album: incremental, resumable, one event per photo."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from chueok.errors import NoLibrary, UnreadablePhoto, UsageError
+from chueok.flow.walk import SeenPhoto, Walk, settled
+from chueok.library import Library
+from chueok.records import (
+    Note,
+    PhotoIndexed,
+    PhotoReading,
+    ScanEvent,
+    ScanStarted,
+    ScanSummary,
+    Status,
+)
+from chueok.store.catalog import KnownPhoto, KnownPicture
+from chueok.vision.reader import ReadingTask
+
+MOSTLY_GONE = 0.5  # an album that lost more than this share of its photos is taken for unplugged, not emptied
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """How a scan is to be done."""
+
+    retry_failed: bool = False  # read again what could not be read before
+    prune: bool = False  # forget photos whose files are gone
+    dry_run: bool = False  # say what would be done, and do nothing
+    budget: float | None = None  # seconds after which no new photo is begun
+
+
+def scan(
+    library: Library,
+    albums: Path | str | Sequence[Path | str] = (),
+    options: ScanOptions = ScanOptions(),
+    *,
+    now: Callable[[], datetime] = datetime.now,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[ScanEvent]:
+    """Learn the photos of the albums (none given: of every known album), one event per photo, a summary last.
+
+    The originals are only read. Work is committed every `batch_photos` photos or `batch_seconds`; closing the
+    iterator or an exception keeps what was committed, and the next scan goes on from there.
+    Raises UsageError for a folder that does not exist, LibraryLocked, ModelMissing, OperationFailed.
+    """
+    roots = _roots(library, [albums] if isinstance(albums, str | Path) else albums)
+    run = _Scan(library, options, now, clock)
+    if options.dry_run:
+        yield from run.events(roots)
+        return
+    with library.writing():
+        library.settle_model()
+        scan_id = library.catalog.start_scan(now())
+        outcome = "interrupted"
+        try:
+            yield from run.events(roots)
+            outcome = "done"
+        finally:
+            library.catalog.finish_scan(scan_id, now(), outcome)
+
+
+def _roots(library: Library, albums: Sequence[Path | str]) -> list[Path]:
+    """The folders to walk, resolved; the known albums when none is named."""
+    if not albums:
+        known = library.catalog.photos.albums()
+        if not known:
+            raise NoLibrary("no album is known yet; name one: `chueok index FOLDER_OF_PHOTOS`")
+        return known
+    roots = []
+    for album in albums:
+        path = Path(album).expanduser()
+        if not path.is_dir():
+            problem = "is a file, not a folder of photos" if path.exists() else "does not exist"
+            raise UsageError(f"the album {path} {problem}; give `chueok index` a folder")
+        roots.append(path.resolve())
+    return roots
+
+
+@dataclass(slots=True)
+class _Scan:
+    """The state of one scan."""
+
+    library: Library
+    options: ScanOptions
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+    counts: Counter[Status] = field(default_factory=Counter)
+    faces: int = 0
+    gone: set[int] = field(default_factory=set)  # known photos that were not met at their path
+    rehomed: set[int] = field(default_factory=set)  # of these, recognised at another path
+    missing: int = 0
+    pruned: int = 0
+    left: int = 0
+    started: float = 0.0
+    started_ns: int = 0
+
+    def events(self, roots: Sequence[Path]) -> Iterator[ScanEvent]:
+        self.started, self.started_ns = self.clock(), time.time_ns()
+        walks = []
+        for root in roots:
+            if root.is_dir():
+                walks.append(Walk(root, self.library.catalog, self._skip()))
+                yield from self._album(walks[-1])
+            else:
+                yield Note(f"the album {root} is not there (is its disk plugged in?): nothing was forgotten")
+        if self.options.dry_run:
+            self.missing = sum(len(walk.missing) for walk in walks)
+        else:
+            # Only now: a photo missing from one album may have turned up in another.
+            for walk in walks:
+                yield from self._settle_missing(walk)
+            self.library.refresh_index()
+        yield ScanSummary(
+            counts={status: self.counts[status] for status in Status},
+            faces=self.faces,
+            missing=self.missing,
+            pruned=self.pruned,
+            left=self.left,
+            seconds=self.clock() - self.started,
+            dry_run=self.options.dry_run,
+        )
+
+    def _album(self, walk: Walk) -> Iterator[ScanEvent]:
+        seen = list(walk.photos())
+        for folder, reason in walk.unreadable:
+            yield Note(f"the folder {folder} cannot be looked into: {reason}")
+        pending = [photo for photo in seen if self._needs_reading(photo)]
+        yield ScanStarted(len(seen), len(pending), sum(photo.stamp.size for photo in pending))
+        waiting = set(pending)
+        for photo in seen:
+            if photo not in waiting:
+                yield self._told(photo.path, Status.UNCHANGED, 0)
+        if self.options.dry_run:
+            for photo in pending:
+                yield self._told(photo.path, Status.CHANGED if photo.known else Status.NEW, 0)
+        elif pending:
+            self.gone |= {photo.id for photo in walk.missing}
+            yield from self._learn(self._album_id(walk.root), pending)
+
+    def _skip(self) -> Callable[[Path], bool]:
+        closed = {self.library.folder.resolve(), *self.library.catalog.photos.destinations()}
+        return closed.__contains__
+
+    def _album_id(self, root: Path) -> int:
+        """The album a folder belongs to: a folder inside a known album is part of that album."""
+        albums = self.library.catalog.photos.albums()
+        around = [album for album in albums if root.is_relative_to(album)]
+        return self.library.catalog.photos.add_album(around[0] if around else root, self.now())
+
+    def _needs_reading(self, photo: SeenPhoto) -> bool:
+        if photo.known is None or photo.known.missing or not photo.unchanged:
+            return True
+        return self.options.retry_failed and photo.known.picture_id is None
+
+    # ---- learning ----
+
+    def _learn(self, album_id: int, pending: Sequence[SeenPhoto]) -> Iterator[ScanEvent]:
+        if note := self.library.preparation():
+            yield Note(note)
+        batch = _Batch(self.library, self.clock)
+        unread: dict[Path, SeenPhoto] = {}
+        try:
+            for photo in pending:
+                if event := self._recognise(album_id, photo, batch):
+                    yield event
+                else:
+                    unread[photo.path] = photo
+            # Large files first: the last photo of a run should not be the slowest one.
+            order = sorted(unread.values(), key=lambda photo: -photo.stamp.size)
+            for task, result in self.library.run_pool(self._tasks(order)):
+                yield self._record(album_id, unread.pop(task.path), result, batch)
+        finally:
+            batch.commit()
+        self.left += len(unread)
+
+    def _tasks(self, photos: Iterable[SeenPhoto]) -> Iterator[ReadingTask]:
+        for photo in photos:
+            if self.options.budget is not None and self.clock() - self.started > self.options.budget:
+                return
+            yield ReadingTask(photo.path)
+
+    def _recognise(self, album_id: int, photo: SeenPhoto, batch: _Batch) -> PhotoIndexed | None:
+        """A photo whose content is known already needs no reading: it was touched, moved or copied."""
+        picture = self._known_content(photo)
+        if picture is None:
+            return None
+        old_home = self._moved_from(picture.id, photo)
+        status = Status.MOVED if old_home else Status.NEW
+        if photo.known is not None:
+            status = Status.UNCHANGED if photo.known.picture_id == picture.id else Status.CHANGED
+
+        def remember() -> None:
+            if old_home is not None:
+                self.library.catalog.photos.move(old_home.id, album_id, photo.path)
+            self._put(album_id, photo, picture.id, None)
+
+        batch.add(remember)
+        return self._told(photo.path, status, picture.faces)
+
+    def _known_content(self, photo: SeenPhoto) -> KnownPicture | None:
+        if not self.library.catalog.faces.has_picture_of_size(photo.stamp.size):
+            return None
+        try:
+            return self.library.known(photo.path)
+        except UnreadablePhoto:
+            return None  # reading it will say why
+
+    def _moved_from(self, picture_id: int, photo: SeenPhoto) -> KnownPhoto | None:
+        """The path this content had before, when no file is there any more; each is given away once."""
+        if photo.known is not None:
+            return None
+        for other in self.library.catalog.photos.of_picture(picture_id):
+            if other.id not in self.rehomed and (other.id in self.gone or not other.path.exists()):
+                self.rehomed.add(other.id)
+                return other
+        return None
+
+    def _record(
+        self, album_id: int, photo: SeenPhoto, result: PhotoReading | UnreadablePhoto, batch: _Batch
+    ) -> PhotoIndexed:
+        if isinstance(result, UnreadablePhoto):
+            reason = str(result)
+            batch.add(lambda: self._put(album_id, photo, None, reason))
+            return self._told(photo.path, Status.FAILED, 0, reason)
+        reading = result
+
+        def remember() -> None:
+            picture_id = self.library.catalog.faces.put_picture(reading, self.library.model_id)
+            self._put(album_id, photo, picture_id, None)
+
+        batch.add(remember)
+        self.faces += len(reading.faces)
+        status = Status.NEW if photo.known is None else Status.CHANGED
+        if reading.damage:
+            status = Status.DAMAGED
+        return self._told(photo.path, status, len(reading.faces), reading.damage)
+
+    def _put(self, album_id: int, photo: SeenPhoto, picture_id: int | None, error: str | None) -> None:
+        catalog = self.library.catalog
+        stamp = settled(photo.stamp, self.started_ns)
+        catalog.photos.put(album_id, photo.path, stamp, picture_id, error)
+        before = photo.known.picture_id if photo.known else None
+        if before is not None and before != picture_id:
+            catalog.faces.drop_picture_if_unused(before)
+
+    def _told(self, path: Path, status: Status, faces: int, error: str | None = None) -> PhotoIndexed:
+        self.counts[status] += 1
+        return PhotoIndexed(path, status, faces, error)
+
+    # ---- what is gone ----
+
+    def _settle_missing(self, walk: Walk) -> Iterator[ScanEvent]:
+        """Mark what is gone; forget it only when asked to."""
+        photos = self.library.catalog.photos
+        # A row that left its path was recognised elsewhere during this scan.
+        gone = [photo for photo in walk.missing if photos.at(photo.path) is not None]
+        with self.library.catalog.transaction():
+            if self.options.prune:
+                photos.delete(photo.id for photo in gone)
+            else:
+                photos.set_missing((photo.id for photo in gone if not photo.missing), missing=True)
+        if self.options.prune:
+            self.pruned += len(gone)
+            return
+        self.missing += len(gone)
+        if len(gone) > MOSTLY_GONE * (len(gone) + walk.seen):
+            yield Note(
+                f"{len(gone)} of the {len(gone) + walk.seen} known photos of {walk.root} are gone; they are "
+                "remembered in case they come back: `chueok index --prune` forgets them"
+            )
+
+
+class _Batch:
+    """Changes kept back and committed together, a number of photos or seconds at a time.
+
+    They are kept back rather than left in an open transaction so that nobody else has to wait for the catalog.
+    """
+
+    def __init__(self, library: Library, clock: Callable[[], float]) -> None:
+        self._library = library
+        self._clock = clock
+        self._changes: list[Callable[[], None]] = []
+        self._since = clock()
+
+    def add(self, change: Callable[[], None]) -> None:
+        """Keep a change; commit when the batch is full or old."""
+        self._changes.append(change)
+        settings = self._library.settings
+        full = len(self._changes) >= settings.batch_photos
+        if full or self._clock() - self._since >= settings.batch_seconds:
+            self.commit()
+
+    def commit(self) -> None:
+        """Commit what was kept."""
+        changes, self._changes, self._since = self._changes, [], self._clock()
+        if changes:
+            with self._library.catalog.transaction():
+                for change in changes:
+                    change()

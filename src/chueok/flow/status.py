@@ -1,0 +1,29 @@
+"""What a library knows: albums, photos, faces, failures, sizes."""
+
+from __future__ import annotations
+
+from chueok.library import Library
+from chueok.records import LibraryStatus
+
+
+def status(library: Library) -> LibraryStatus:
+    """Everything `chueok status` says. The index file is checked, not repaired."""
+    counts = library.catalog.counts()
+    _, state = library.load_index()
+    return LibraryStatus(
+        library=library.folder,
+        model=library.card.name,
+        albums=tuple(library.catalog.photos.album_statuses()),
+        photos=counts["photos"],
+        pictures=counts["pictures"],
+        faces=counts["faces"],
+        people=counts["people"],
+        failures=tuple(library.catalog.photos.failures()),
+        catalog_bytes=sum(
+            path.stat().st_size for path in library.folder.glob("catalog.sqlite*") if path.is_file()
+        ),
+        index_bytes=library.index_path.stat().st_size if library.index_path.is_file() else 0,
+        index_state=state,
+        last_scan=library.catalog.last_scan(),
+        scan_running=library.is_being_written(),
+    )

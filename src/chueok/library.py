@@ -1,0 +1,314 @@
+"""An open library: catalog, index and reader wired together, so that they change together."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import fcntl
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from chueok.errors import (
+    LibraryLocked,
+    ModelMismatch,
+    NoLibrary,
+    OperationFailed,
+    UnreadablePhoto,
+    UsageError,
+)
+from chueok.records import PhotoReading
+from chueok.settings import DEFAULT_MODEL, Settings, load_settings
+from chueok.store.catalog import Catalog, KnownPicture
+from chueok.vision.models.registry import ModelCard, embedding_key, find_model
+from chueok.vision.reader import ReadingTask, open_reader
+
+if TYPE_CHECKING:
+    from chueok.store.index.base import VectorIndex
+    from chueok.store.index.hnsw import HnswIndex
+
+Reader = Callable[[ReadingTask], PhotoReading]
+
+POOL_FROM = 4  # so many unread pictures are worth the start of reading processes (about half a second each)
+CATCH_UP = 2_000  # vectors added to a loaded index in memory; beyond, exact search is as fast as adding them
+
+
+class Library:
+    """What chueok learned, and the means to learn more. Use as a context manager."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        card: ModelCard,
+        opener: Callable[[ModelCard, Settings], Reader] = open_reader,
+    ) -> None:
+        """Prefer `open_library`. opener: gives a reading process its reader; picklable."""
+        self.settings = settings
+        self.catalog = catalog
+        self.card = card
+        self.model_id = catalog.model_id(card.name, embedding_key(card), card.dimension)
+        self._open_reader = functools.partial(opener, card, settings)
+        self._reader: Reader | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the library lives."""
+        return self.settings.library
+
+    @property
+    def index_path(self) -> Path:
+        """The index file of the current model."""
+        return self.folder / f"faces-{self.model_id}.hnsw"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the catalog."""
+        self.catalog.close()
+
+    def settle_model(self) -> None:
+        """From its first scan or enrolment on, a library speaks one model."""
+        if self.catalog.current_model() is None:
+            self.catalog.set_current_model(self.model_id)
+
+    # ---- reading ----
+
+    def preparation(self) -> str | None:
+        """What has to be done once on this machine before photos can be read, in words; None when nothing has."""
+        from chueok.vision.reader import preparation
+
+        return preparation(self.card, self.settings)
+
+    def read(self, path: Path) -> KnownPicture:
+        """What one picture shows, from the catalog if its content is known, else read now and remembered.
+
+        Raises UnreadablePhoto, ModelMissing.
+        """
+        return self.known(path) or self._remember(self.read_task(ReadingTask(path)))
+
+    def read_task(self, task: ReadingTask) -> PhotoReading:
+        """Read one file in this process, whatever the catalog knows; nothing is remembered."""
+        if self._reader is None:
+            self._reader = self._open_reader()
+        return self._reader(task)
+
+    def read_all(self, paths: Iterable[Path]) -> Iterator[tuple[Path, KnownPicture | UnreadablePhoto]]:
+        """`read` for many pictures, in reading processes where that pays; in no particular order."""
+        unread = []
+        for path in paths:
+            try:
+                known = self.known(path)
+            except UnreadablePhoto as error:
+                yield path, error
+                continue
+            if known:
+                yield path, known
+            else:
+                unread.append(path)
+        if len(unread) < POOL_FROM:
+            for path in unread:
+                try:
+                    yield path, self.read(path)
+                except UnreadablePhoto as error:
+                    yield path, error
+            return
+        for task, result in self.run_pool(ReadingTask(path) for path in unread):
+            yield task.path, result if isinstance(result, UnreadablePhoto) else self._remember(result)
+
+    def run_pool(
+        self, tasks: Iterable[ReadingTask]
+    ) -> Iterator[tuple[ReadingTask, PhotoReading | UnreadablePhoto]]:
+        """Read files in one process per core; results as they come, nothing remembered yet."""
+        from chueok.vision.pool import ReadingPool
+
+        jobs = self.settings.jobs or os.cpu_count() or 1
+        with ReadingPool(
+            self._open_reader, jobs, self.settings.photo_seconds, self.settings.worker_megabytes
+        ) as pool:
+            yield from pool.read_all(tasks)
+
+    def known(self, path: Path) -> KnownPicture | None:
+        """What the catalog knows of the content of a file; None when it has to be read first."""
+        from chueok.vision.decode import read_file
+
+        return self.catalog.faces.picture(hashlib.sha256(read_file(path)).digest(), self.model_id)
+
+    def _remember(self, reading: PhotoReading) -> KnownPicture:
+        with self.catalog.transaction():
+            picture_id = self.catalog.faces.put_picture(reading, self.model_id)
+        return KnownPicture(picture_id, len(reading.faces), reading.damage)
+
+    # ---- index ----
+
+    def search_index(self) -> tuple[VectorIndex, str | None]:
+        """Every face of the current model, ready to be searched, and a warning if the index file was of no use.
+
+        The catalog decides: an index file that is missing, damaged or behind is never trusted; then the catalog is
+        searched exactly, which is slower and answers the same.
+        """
+        from chueok.store.index.exact import ExactIndex
+
+        index, state = self.load_index()
+        if index is not None:
+            return index, None
+        exact = ExactIndex(self.card.dimension)
+        exact.add(*self.catalog.faces.vectors(self.model_id))
+        advice = "run `chueok index` to rebuild it; until then searches are exact and a little slower"
+        return exact, f"the index file is {state}: {advice}" if state != "missing" and len(exact) else None
+
+    def load_index(self) -> tuple[HnswIndex | None, str]:
+        """The index file brought up to the catalog in memory, and its state.
+
+        States: "ready" (as on disk), "behind" (faces were added in memory), "missing", "damaged", "stale"; the index
+        is None in the last three.
+        """
+        import numpy as np
+
+        from chueok.store.index.hnsw import HnswIndex, IndexDamaged, IndexStamp
+
+        stamp = self.catalog.index_stamp(self.model_id)
+        if stamp is None:
+            return None, "missing"
+        try:
+            index = HnswIndex.load(self.index_path, IndexStamp(**stamp))
+        except IndexDamaged:
+            return None, "damaged" if self.index_path.exists() else "missing"
+        wanted, held = self.catalog.faces.ids(self.model_id), index.ids()
+        absent = np.setdiff1d(wanted, held, assume_unique=True)
+        if len(held) + len(absent) != len(wanted) or len(absent) > CATCH_UP:
+            return None, "stale"
+        if len(absent):
+            index.add(*self.catalog.faces.vectors(self.model_id, absent.tolist()))
+        return index, "behind" if len(absent) else "ready"
+
+    def refresh_index(self) -> None:
+        """Make the index file hold exactly the faces of the catalog; nothing is written when it does.
+
+        A face that is gone means a new file: hnswlib keeps the vectors of deleted marks on disk.
+        """
+        from chueok.store.index.hnsw import HnswIndex
+
+        index, state = self.load_index()
+        if state == "ready":
+            return
+        if index is None:
+            index = HnswIndex.build(self.card.dimension, *self.catalog.faces.vectors(self.model_id))
+        stamp = index.save(self.index_path)
+        self.catalog.set_index_stamp(self.model_id, dataclasses.asdict(stamp))
+
+    # ---- one writer ----
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the library's writer lock; the kernel frees it when the process dies. Raises LibraryLocked."""
+        descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            if not _try_lock(descriptor):
+                raise LibraryLocked(
+                    f"another chueok is writing to {self.folder}; wait for it, or stop it with Ctrl-C: what it has "
+                    "learned is kept"
+                )
+            yield
+        finally:
+            os.close(descriptor)
+
+    def is_being_written(self) -> bool:
+        """Whether some run holds the writer lock now."""
+        try:
+            with self.writing():
+                return False
+        except LibraryLocked:
+            return True
+
+
+def open_library(
+    path: Path | str | None = None,
+    *,
+    settings: Settings | None = None,
+    create: bool = True,
+    switch_model: bool = False,
+    opener: Callable[[ModelCard, Settings], Reader] = open_reader,
+    **overrides: Any,
+) -> Library:
+    """Open the library at `path` (default: this user's own), making it when there is none.
+
+    overrides: settings by name, as `model="facenet"`. create=False raises NoLibrary where nothing was indexed yet.
+    switch_model: open it with the wanted model even if it speaks another one (for `flow.models.use_model`).
+    Raises LibraryTooNew, CatalogDamaged, ModelMismatch, ModelMissing (when photos are read), OperationFailed.
+    """
+    settings = settings or load_settings()
+    if path is not None:
+        overrides["library"] = Path(path)
+    settings = dataclasses.replace(settings, **overrides)
+    settings = dataclasses.replace(settings, library=settings.library.expanduser().absolute())
+    catalog_path = settings.library / "catalog.sqlite"
+    if not catalog_path.exists():
+        if not create:
+            raise NoLibrary(
+                f"there is no library at {settings.library} yet; make one with `chueok index FOLDER_OF_PHOTOS`"
+            )
+        _make_folder(settings.library)
+    catalog = Catalog(catalog_path)
+    try:
+        return Library(settings, catalog, _model_of(catalog, settings, switch=switch_model), opener)
+    except BaseException:
+        catalog.close()
+        raise
+
+
+def _model_of(catalog: Catalog, settings: Settings, *, switch: bool) -> ModelCard:
+    """The model the library speaks, or the wanted one when it speaks none yet."""
+    current = catalog.current_model()
+    if current is None or switch:
+        return find_model(settings.model or DEFAULT_MODEL, settings.models)
+    name, key = current
+    if settings.model not in (None, name):
+        raise ModelMismatch(
+            f"this library was learned with the model {name}, not {settings.model}; "
+            f"`chueok model use {settings.model}` changes it and keeps the people"
+        )
+    card = find_model(name, settings.models)
+    if embedding_key(card) != key:
+        raise ModelMismatch(
+            f"this library was learned with another version of the model {name}; "
+            f"`chueok model use {name}` learns its faces anew and keeps the people"
+        )
+    return card
+
+
+def _make_folder(folder: Path) -> None:
+    """A private folder for a new library. Raises UsageError for one that holds something else."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        strangers = [entry for entry in folder.iterdir() if entry.name not in ("lock", "catalog.sqlite")]
+        if strangers:
+            raise UsageError(
+                f"{folder} is not a chueok library and is not empty; give --library a new or an empty folder"
+            )
+        folder.chmod(0o700)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{folder} is a file; give --library a folder") from error
+    except OSError as error:
+        raise OperationFailed(f"the library folder {folder} cannot be made: {error.strerror}") from error
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        raise
+    return True
