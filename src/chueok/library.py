@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from chueok.errors import (
+    IndexDamaged,
     LibraryLocked,
     ModelMismatch,
     NoLibrary,
@@ -26,7 +27,7 @@ from chueok.records import PhotoReading
 from chueok.settings import DEFAULT_MODEL, Settings, load_settings
 from chueok.store.catalog import Catalog, KnownPicture
 from chueok.vision.models.registry import ModelCard, embedding_key, find_model
-from chueok.vision.reader import ReadingTask, open_reader
+from chueok.vision.reader import ReadingTask, open_reader, prepare
 
 if TYPE_CHECKING:
     from chueok.store.index.base import VectorIndex
@@ -46,15 +47,18 @@ class Library:
         settings: Settings,
         catalog: Catalog,
         card: ModelCard,
+        *,
         opener: Callable[[ModelCard, Settings], Reader] = open_reader,
+        notice: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Prefer `open_library`. opener: gives a reading process its reader; picklable."""
+        """Prefer `open_library`, which explains the arguments."""
         self.settings = settings
         self.catalog = catalog
         self.card = card
         self.model_id = catalog.model_id(card.name, embedding_key(card), card.dimension)
         self._open_reader = functools.partial(opener, card, settings)
         self._reader: Reader | None = None
+        self._notice = notice
 
     @property
     def folder(self) -> Path:
@@ -85,11 +89,13 @@ class Library:
 
     # ---- reading ----
 
-    def preparation(self) -> str | None:
-        """What has to be done once on this machine before photos can be read, in words; None when nothing has."""
-        from chueok.vision.reader import preparation
+    def prepare(self) -> None:
+        """Do what has to be done once on this machine before photos can be read, saying so by `notice`.
 
-        return preparation(self.card, self.settings)
+        Raises ModelMissing, ModelInvalid, OperationFailed.
+        """
+        for step in prepare(self.card, self.settings):
+            self._notice(step)
 
     def read(self, path: Path) -> KnownPicture:
         """What one picture shows, from the catalog if its content is known, else read now and remembered.
@@ -101,6 +107,7 @@ class Library:
     def read_task(self, task: ReadingTask) -> PhotoReading:
         """Read one file in this process, whatever the catalog knows; nothing is remembered."""
         if self._reader is None:
+            self.prepare()
             self._reader = self._open_reader()
         return self._reader(task)
 
@@ -133,6 +140,7 @@ class Library:
         """Read files in one process per core; results as they come, nothing remembered yet."""
         from chueok.vision.pool import ReadingPool
 
+        self.prepare()
         jobs = self.settings.jobs or os.cpu_count() or 1
         with ReadingPool(
             self._open_reader, jobs, self.settings.photo_seconds, self.settings.worker_megabytes
@@ -176,7 +184,7 @@ class Library:
         """
         import numpy as np
 
-        from chueok.store.index.hnsw import HnswIndex, IndexDamaged, IndexStamp
+        from chueok.store.index.hnsw import HnswIndex, IndexStamp
 
         stamp = self.catalog.index_stamp(self.model_id)
         if stamp is None:
@@ -240,11 +248,13 @@ def open_library(
     create: bool = True,
     switch_model: bool = False,
     opener: Callable[[ModelCard, Settings], Reader] = open_reader,
+    notice: Callable[[str], None] = lambda _: None,
     **overrides: Any,
 ) -> Library:
     """Open the library at `path` (default: this user's own), making it when there is none.
 
-    overrides: settings by name, as `model="facenet"`. create=False raises NoLibrary where nothing was indexed yet.
+    opener: gives a reading process its reader; picklable. notice: told before work that takes seconds and is done
+    once on a machine. overrides: settings by name, as `model="facenet"`. create=False raises NoLibrary where nothing was indexed yet.
     switch_model: open it with the wanted model even if it speaks another one (for `flow.models.use_model`).
     Raises LibraryTooNew, CatalogDamaged, ModelMismatch, ModelMissing (when photos are read), OperationFailed.
     """
@@ -262,7 +272,9 @@ def open_library(
         _make_folder(settings.library)
     catalog = Catalog(catalog_path)
     try:
-        return Library(settings, catalog, _model_of(catalog, settings, switch=switch_model), opener)
+        return Library(
+            settings, catalog, _model_of(catalog, settings, switch=switch_model), opener=opener, notice=notice
+        )
     except BaseException:
         catalog.close()
         raise

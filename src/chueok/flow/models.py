@@ -3,58 +3,74 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from chueok.errors import UnreadablePhoto
 from chueok.library import Library
-from chueok.records import Detection, Face, FaceReading, Note, PhotoReading
+from chueok.records import (
+    Detection,
+    Face,
+    FaceReading,
+    PhotoIndexed,
+    PhotoReading,
+    ScanEvent,
+    ScanStarted,
+    ScanSummary,
+    Status,
+)
 from chueok.store.catalog import ReferenceCrop
 from chueok.vision.reader import ReadingTask, scaled
 
 
-@dataclass(frozen=True, slots=True)
-class Reembedded:
-    """One more picture speaks the new model; `lost` if no file of it is left to embed."""
-
-    done: int
-    total: int
-    lost: bool
-
-
-def use_model(library: Library) -> Iterator[Reembedded | Note]:
+def use_model(library: Library, clock: Callable[[], float] = time.monotonic) -> Iterator[ScanEvent]:
     """Make `library`, opened with the wanted model, speak that model from now on.
 
     Faces and people stay; only embeddings are made anew, from the boxes in the catalog. It can be interrupted: the
     old model stays current until all is done, and the next run goes on. Photos whose files are gone keep their faces
     but cannot be found until they are back and indexed. Raises LibraryLocked, ModelMissing.
     """
+    started = clock()
     with library.writing():
-        if note := library.preparation():
-            yield Note(note)
         pending = library.catalog.faces.pictures_without(library.model_id)
-        tasks = {}
-        lost = []
-        for picture_id in pending:
-            task = _task(library, picture_id)
-            if task is None:
-                lost.append(picture_id)
-            else:
-                tasks[task] = picture_id
-        done = 0
-        for picture_id in lost:
-            done += 1
-            yield Reembedded(done, len(pending), lost=not _embed_crops(library, picture_id))
-        for task, result in library.run_pool(tasks):
-            done += 1
-            if isinstance(result, UnreadablePhoto):
-                kept = _embed_crops(library, tasks[task])
-            else:
-                kept = _remember(library, tasks[task], result)
-            yield Reembedded(done, len(pending), lost=not kept)
+        yield ScanStarted(len(pending), len(pending), 0)
+        tally: Counter[Status] = Counter()
+        for event in _embed_anew(library, pending):
+            tally[event.status] += 1
+            yield event
         library.catalog.set_current_model(library.model_id)
         library.refresh_index()
+        faces = len(library.catalog.faces.ids(library.model_id))
+    counts = {status: tally[status] for status in Status}
+    yield ScanSummary(counts, faces, missing=0, pruned=0, left=0, seconds=clock() - started)
+
+
+def _embed_anew(library: Library, pending: Sequence[int]) -> Iterator[PhotoIndexed]:
+    tasks: dict[ReadingTask, int] = {}
+    for picture_id in pending:
+        if (task := _task(library, picture_id)) is not None:
+            tasks[task] = picture_id
+        else:
+            yield _told(library, picture_id, kept=_embed_crops(library, picture_id))
+    for task, result in library.run_pool(tasks):
+        picture_id = tasks[task]
+        if isinstance(result, UnreadablePhoto):
+            yield _told(library, picture_id, kept=_embed_crops(library, picture_id))
+        else:
+            yield _told(library, picture_id, kept=_remember(library, picture_id, result))
+
+
+def _told(library: Library, picture_id: int, *, kept: bool) -> PhotoIndexed:
+    files = [photo.path for photo in library.catalog.photos.of_picture(picture_id)]
+    files += [source for _, source, _ in library.catalog.people.reference_crops(picture_id)]
+    path = files[0] if files else Path("(a gallery picture)")
+    faces = len(library.catalog.faces.of_pictures([picture_id])[picture_id])
+    if kept:
+        return PhotoIndexed(path, Status.CHANGED, faces)
+    return PhotoIndexed(path, Status.FAILED, faces, "its file is gone; index its album again when it is back")
 
 
 def _task(library: Library, picture_id: int) -> ReadingTask | None:

@@ -162,20 +162,6 @@ def rename(library: Library, old: str, new: str) -> Person:
     return find_person(library, name)
 
 
-def forget(library: Library, name: str) -> Person:
-    """Remove a person's name, references, crops and embeddings for good; photos in albums stay indexed.
-
-    Raises UsageError when nobody has that name, LibraryLocked.
-    """
-    person = find_person(library, name)
-    with library.writing():
-        with library.catalog.transaction():
-            library.catalog.people.delete(person.name)
-        library.refresh_index()
-        library.catalog.wipe_free_space()
-    return person
-
-
 def resolve(library: Library, references: Sequence[str], choice: FaceChoice = FaceChoice()) -> list[Wanted]:
     """The people meant by enrolled names or reference photos.
 

@@ -163,8 +163,6 @@ class _Scan:
     # ---- learning ----
 
     def _learn(self, album_id: int, pending: Sequence[SeenPhoto]) -> Iterator[ScanEvent]:
-        if note := self.library.preparation():
-            yield Note(note)
         batch = _Batch(self.library, self.clock)
         unread: dict[Path, SeenPhoto] = {}
         try:

@@ -12,8 +12,11 @@ from chueok.store.catalog import Catalog, FileStamp, KnownPhoto
 
 # The endings of the formats decode.py reads; a file with another ending is not taken for a photo.
 PHOTO_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
-    + (".jp2", ".j2k", ".jpx", ".heic", ".heif", ".hif", ".avif")
+    f".{ending}"
+    for ending in (
+        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "webp", "tif", "tiff", "bmp", "gif"),
+        *("jp2", "j2k", "jpx", "heic", "heif", "hif", "avif"),
+    )
 )
 SETTLE_NS = (
     2_000_000_000  # a file written this close to the scan may change again within the clock's resolution

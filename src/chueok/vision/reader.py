@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +96,22 @@ def open_reader(card: ModelCard, settings: Settings) -> PhotoReader:
     )
     embedder = open_embedder(card, settings.models, settings.cache)
     return PhotoReader(detector, embedder, settings.detector_size)
+
+
+def prepare(card: ModelCard, settings: Settings) -> Iterator[str]:
+    """Compile the networks that this machine has not compiled yet; each step is named before it is taken.
+
+    Raises ModelMissing, ModelInvalid, OperationFailed.
+    """
+    from chueok.vision.detect import detector_is_compiled, open_detector
+    from chueok.vision.embed import needs_compile, open_embedder
+
+    if not detector_is_compiled(settings.cache):
+        yield "compiling the face detector, once on this machine (about 20 seconds)"
+        open_detector(settings.cache)
+    if needs_compile(card, settings.models, settings.cache):
+        yield f"compiling the model {card.name}, once on this machine (about 20 seconds)"
+        open_embedder(card, settings.models, settings.cache)
 
 
 def scaled(detection: Detection, x: float, y: float) -> Detection:

@@ -167,16 +167,17 @@ class Photos:
         for photo_id in photo_ids:
             self._db.change("update photos set missing = ? where id = ?", int(missing), photo_id)
 
-    def missing_under(self, root: Path) -> list[KnownPhoto]:
-        """Known photos at or below root whose file is gone."""
-        low, high = _subtree(root)
-        rows = self._db.rows(
-            f"select {_PHOTO} from photos where missing and (folder = ? or (folder >= ? and folder < ?))",
-            os.fsencode(root),
-            low,
-            high,
-        )
-        return [_known_photo(row) for row in rows]
+    def under(self, root: Path) -> list[KnownPhoto]:
+        """The known photo at this path, or all below this folder."""
+        found = [self.at(root)]
+        for folder in self.folders_under(root):
+            found += self.in_folder(folder).values()
+        return [photo for photo in found if photo is not None]
+
+    def delete_albums(self, albums: Iterable[Path]) -> None:
+        """These folders are albums no more; their photos are deleted first."""
+        for album in albums:
+            self._db.change("delete from albums where path = ?", os.fsencode(album))
 
     def delete(self, photo_ids: Iterable[int]) -> None:
         """Forget files, and every content that no file and no reference needs any more."""

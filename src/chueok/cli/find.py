@@ -1,0 +1,120 @@
+"""`chueok find`: the photos in which a person appears."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chueok.cli import options
+from chueok.cli.app import app
+from chueok.cli.session import Session, command
+from chueok.errors import UsageError
+from chueok.flow.find import Query
+from chueok.flow.find import find as find_photos
+from chueok.flow.people import FaceChoice
+from chueok.flow.takeout import take_out
+from chueok.library import Library
+from chueok.output.base import Output, Record
+from chueok.output.html import write_sheet
+from chueok.records import Collected, Conflict, Match, Transfer
+
+NOTHING_FOUND = 1
+FAILED = 6
+
+
+@command(app)
+def find(
+    session: Session,
+    expression: options.Expression = None,
+    person: options.Persons = None,
+    together_with: options.With = None,
+    without: options.Without = None,
+    only: options.Only = False,
+    count: options.Count = None,
+    after: options.After = None,
+    before: options.Before = None,
+    min_face: options.MinFace = 0,
+    album: options.InAlbum = None,
+    threshold: options.Threshold = None,
+    far: options.Far = None,
+    limit: options.Limit = None,
+    largest: options.Largest = False,
+    copy: options.Copy = None,
+    symlink: options.Symlink = None,
+    hardlink: options.Hardlink = None,
+    move: options.Move = None,
+    conflict: options.ConflictMode = Conflict.RENAME,
+    dry_run: options.DryRun = False,
+    html: options.Html = None,
+    json: options.Json = False,
+    null: options.Null = False,
+) -> int:
+    """The photos in which a person appears, most similar first.
+
+    A photo without a date of its own is dated by its file. Ends with 1 when nothing is found.
+    """
+    collecting = _destination(copy, symlink, hardlink, move)
+    if dry_run and collecting is None:
+        raise UsageError(
+            "--dry-run goes with --copy, --symlink, --hardlink or --move; a search changes nothing"
+        )
+    query = Query(
+        expression=expression,
+        persons=tuple(person or ()),
+        together_with=tuple(together_with or ()),
+        without=tuple(without or ()),
+        only=only,
+        count=options.count_of(count),
+        after=options.date_of(after, "--after"),
+        before=options.date_of(before, "--before"),
+        min_face=min_face,
+        album=album,
+        limit=limit,
+        choice=FaceChoice(largest=largest),
+    )
+    with (
+        session.library(threshold=threshold, far=far) as library,
+        session.output(json=json, null=null) as output,
+    ):
+        found = find_photos(library, query)
+        records: list[Record] = [*found.notes, *found.matches, found.summary]
+        for record in records:
+            output.show(record)
+        if html is not None:
+            write_sheet(html, found.matches, found.summary)
+        if not found.matches:
+            return NOTHING_FOUND
+        if collecting is None:
+            return 0
+        return _collect(library, output, found.matches, *collecting, conflict, dry_run=dry_run)
+
+
+def _destination(*folders: Path | None) -> tuple[Transfer, Path] | None:
+    """The one way of taking photos out that was asked for. Raises UsageError for several."""
+    given = [
+        (transfer, folder)
+        for transfer, folder in zip(
+            (Transfer.COPY, Transfer.SYMLINK, Transfer.HARDLINK, Transfer.MOVE), folders, strict=True
+        )
+        if folder is not None
+    ]
+    if len(given) > 1:
+        raise UsageError("choose one of --copy, --symlink, --hardlink and --move")
+    return given[0] if given else None
+
+
+def _collect(
+    library: Library,
+    output: Output,
+    matches: list[Match],
+    transfer: Transfer,
+    destination: Path,
+    conflict: Conflict,
+    *,
+    dry_run: bool,
+) -> int:
+    failed = False
+    photos = [match.photo for match in matches]
+    for event in take_out(library, photos, destination, transfer, conflict, dry_run=dry_run):
+        failed |= isinstance(event, Collected) and event.error is not None
+        output.show(event)
+    return FAILED if failed else 0

@@ -1,0 +1,58 @@
+"""`chueok index`: learn the photos of albums."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from typing import Any
+
+from chueok.cli import options
+from chueok.cli.app import app
+from chueok.cli.session import Session, command
+from chueok.errors import NoLibrary
+from chueok.flow.scan import ScanOptions, scan
+from chueok.library import Library, open_library
+from chueok.records import PhotoIndexed, Status
+
+SOME_UNREADABLE = 3
+
+
+@command(app)
+def index(
+    session: Session,
+    albums: options.Albums = None,
+    model: options.ModelName = None,
+    jobs: options.Jobs = None,
+    budget: options.Budget = None,
+    retry_failed: options.RetryFailed = False,
+    prune: options.Prune = False,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+) -> int:
+    """Learn the new and changed photos of albums.
+
+    Can be stopped at any time: the next run goes on from there. Photos that moved keep their faces and names.
+    Your photos are only read, never changed.
+    """
+    asked = ScanOptions(
+        retry_failed=retry_failed, prune=prune, dry_run=dry_run, budget=options.seconds_of(budget)
+    )
+    failed = False
+    with ExitStack() as stack:
+        library = stack.enter_context(_library(session, stack, bool(albums), dry_run, model=model, jobs=jobs))
+        output = stack.enter_context(session.output(json=json))
+        for event in scan(library, albums or (), asked):
+            failed |= isinstance(event, PhotoIndexed) and event.status is Status.FAILED
+            output.show(event)
+    return SOME_UNREADABLE if failed else 0
+
+
+def _library(session: Session, stack: ExitStack, albums_given: bool, dry_run: bool, **flags: Any) -> Library:
+    """The library to fill; a rehearsal without one uses a passing one, so that nothing is left behind."""
+    try:
+        return session.library(create=albums_given and not dry_run, **flags)
+    except NoLibrary:
+        if not (dry_run and albums_given):
+            raise
+        passing = stack.enter_context(tempfile.TemporaryDirectory(prefix="chueok-"))
+        return open_library(passing, settings=session.settings(**flags))
