@@ -27,7 +27,7 @@ from chueok.records import PhotoReading
 from chueok.settings import DEFAULT_MODEL, Settings, load_settings
 from chueok.store.catalog import Catalog, KnownPicture
 from chueok.vision.models.registry import ModelCard, embedding_key, find_model
-from chueok.vision.reader import ReadingTask, open_reader, prepare
+from chueok.vision.reader import NETWORKS, ReaderSource, ReadingTask
 
 if TYPE_CHECKING:
     from chueok.store.index.base import VectorIndex
@@ -48,7 +48,7 @@ class Library:
         catalog: Catalog,
         card: ModelCard,
         *,
-        opener: Callable[[ModelCard, Settings], Reader] = open_reader,
+        source: ReaderSource = NETWORKS,
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Prefer `open_library`, which explains the arguments."""
@@ -56,8 +56,9 @@ class Library:
         self.catalog = catalog
         self.card = card
         self.model_id = catalog.model_id(card.name, embedding_key(card), card.dimension)
-        self._open_reader = functools.partial(opener, card, settings)
+        self._open_reader = functools.partial(source.open, card, settings)
         self._reader: Reader | None = None
+        self._source = source
         self._notice = notice
 
     @property
@@ -94,7 +95,7 @@ class Library:
 
         Raises ModelMissing, ModelInvalid, OperationFailed.
         """
-        for step in prepare(self.card, self.settings):
+        for step in self._source.prepare(self.card, self.settings):
             self._notice(step)
 
     def read(self, path: Path) -> KnownPicture:
@@ -247,14 +248,14 @@ def open_library(
     settings: Settings | None = None,
     create: bool = True,
     switch_model: bool = False,
-    opener: Callable[[ModelCard, Settings], Reader] = open_reader,
+    source: ReaderSource = NETWORKS,
     notice: Callable[[str], None] = lambda _: None,
     **overrides: Any,
 ) -> Library:
     """Open the library at `path` (default: this user's own), making it when there is none.
 
-    opener: gives a reading process its reader; picklable. notice: told before work that takes seconds and is done
-    once on a machine. overrides: settings by name, as `model="facenet"`. create=False raises NoLibrary where nothing was indexed yet.
+    create=False raises NoLibrary where nothing was indexed yet. notice: told before work that takes seconds and is
+    done once on a machine. overrides: settings by name, as `model="facenet"`.
     switch_model: open it with the wanted model even if it speaks another one (for `flow.models.use_model`).
     Raises LibraryTooNew, CatalogDamaged, ModelMismatch, ModelMissing (when photos are read), OperationFailed.
     """
@@ -273,7 +274,7 @@ def open_library(
     catalog = Catalog(catalog_path)
     try:
         return Library(
-            settings, catalog, _model_of(catalog, settings, switch=switch_model), opener=opener, notice=notice
+            settings, catalog, _model_of(catalog, settings, switch=switch_model), source=source, notice=notice
         )
     except BaseException:
         catalog.close()

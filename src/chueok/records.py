@@ -208,6 +208,16 @@ class Enrolled:
     already_known: bool  # the same face was a reference of this person before
 
 
+@dataclass(frozen=True, slots=True)
+class EnrollSummary:
+    """The last event of an enrolment."""
+
+    name: str
+    references: int  # references given
+    already_known: int  # of these, references of this person before
+    seconds: float
+
+
 # ---- collect -----------------------------------------------------------------------------------
 
 
@@ -233,10 +243,10 @@ class Step(enum.StrEnum):
     """What the plan says about one photo."""
 
     TRANSFER = "transfer"
-    ALREADY_THERE = "already-there"  # same content under that name
+    ALREADY_THERE = "already-there"  # same content under that name; a move removes the verified double
     SKIPPED = "skipped"  # --conflict skip
     REPLACE = "replace"  # --conflict overwrite
-    MISSING = "missing"  # the photo is gone since it was indexed
+    MISSING = "missing"  # the photo is gone since it was indexed, or is no regular file
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +257,7 @@ class Action:
     target: Path
     step: Step
     displaced: Path | None = None  # where a file already at `target` goes (rename-existing)
+    note: str | None = None  # why it is missing, or why the conflict was not resolved as asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from chueok.cli import options
 from chueok.cli.app import app
 from chueok.cli.session import Session, command
-from chueok.errors import UsageError
+from chueok.errors import OperationFailed, UsageError
 from chueok.flow.find import Query
 from chueok.flow.find import find as find_photos
 from chueok.flow.people import FaceChoice
@@ -19,6 +19,10 @@ from chueok.records import Collected, Conflict, Match, Transfer
 
 NOTHING_FOUND = 1
 FAILED = 6
+
+_NOT_FINISHED = (
+    "whoever read the output went away before all photos were taken out; run the same command again to finish"
+)
 
 
 @command(app)
@@ -77,15 +81,16 @@ def find(
     ):
         found = find_photos(library, query)
         records: list[Record] = [*found.notes, *found.matches, found.summary]
-        for record in records:
-            output.show(record)
+        if collecting is None:
+            output.show_all(records)
         if html is not None:
             write_sheet(html, found.matches, found.summary)
-        if not found.matches:
-            return NOTHING_FOUND
-        if collecting is None:
-            return 0
-        return _collect(library, output, found.matches, *collecting, conflict, dry_run=dry_run)
+        code = 0 if found.matches else NOTHING_FOUND
+        if collecting is not None:
+            # Photos first: whoever reads the answer may go away early, as `head` does.
+            code = code or _collect(library, output, found.matches, *collecting, conflict, dry_run=dry_run)
+            output.show_all(records)
+        return code
 
 
 def _destination(*folders: Path | None) -> tuple[Transfer, Path] | None:
@@ -116,5 +121,8 @@ def _collect(
     photos = [match.photo for match in matches]
     for event in take_out(library, photos, destination, transfer, conflict, dry_run=dry_run):
         failed |= isinstance(event, Collected) and event.error is not None
-        output.show(event)
+        try:
+            output.show(event)
+        except BrokenPipeError as error:
+            raise OperationFailed(_NOT_FINISHED) from error
     return FAILED if failed else 0

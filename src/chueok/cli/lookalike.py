@@ -7,7 +7,6 @@ from chueok.cli.app import app
 from chueok.cli.session import Session, command
 from chueok.flow.lookalike import find_lookalikes
 from chueok.flow.people import FaceChoice
-from chueok.output.base import Record
 from chueok.output.card import write_card
 
 SOME_UNREADABLE = 3
@@ -32,9 +31,7 @@ def lookalike(
     create = gallery is not None
     with session.library(create=create) as library, session.output(json=json) as output:
         found = find_lookalikes(library, selfie, gallery, top, choice=FaceChoice(face, largest))
-        records: list[Record] = [*found.notes, *found.answers, found.summary]
-        for record in records:
-            output.show(record)
+        output.show_all(found.notes, found.answers, [found.summary])
         if card is not None:
             write_card(card, selfie, found.probe_face, found.answers[0])
     return SOME_UNREADABLE if found.unreadable else 0

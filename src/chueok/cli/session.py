@@ -139,7 +139,7 @@ def guarded(function: Callable[[], int], *, debug: bool) -> int:
         code = function()
         sys.stdout.flush()
     except BrokenPipeError:
-        abandon(sys.stdout)
+        abandon(sys.stdout, sys.stderr)
         return 0
     except KeyboardInterrupt as error:
         _say(

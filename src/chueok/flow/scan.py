@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ from chueok.records import (
     ScanSummary,
     Status,
 )
-from chueok.store.catalog import KnownPhoto, KnownPicture
+from chueok.store.catalog import KnownPhoto, KnownPicture, Unreadable
 from chueok.vision.reader import ReadingTask
 
 MOSTLY_GONE = 0.5  # an album that lost more than this share of its photos is taken for unplugged, not emptied
@@ -81,7 +82,11 @@ def _roots(library: Library, albums: Sequence[Path | str]) -> list[Path]:
             problem = "is a file, not a folder of photos" if path.exists() else "does not exist"
             raise UsageError(f"the album {path} {problem}; give `chueok index` a folder")
         roots.append(path.resolve())
-    return roots
+    return [
+        root
+        for root in dict.fromkeys(roots)
+        if not any(root != other and root.is_relative_to(other) for other in roots)
+    ]
 
 
 @dataclass(slots=True)
@@ -187,6 +192,9 @@ class _Scan:
 
     def _recognise(self, album_id: int, photo: SeenPhoto, batch: _Batch) -> PhotoIndexed | None:
         """A photo whose content is known already needs no reading: it was touched, moved or copied."""
+        if failure := self._known_failure(photo):
+            batch.add(lambda: self._put(album_id, photo, failure))
+            return self._told(photo.path, Status.UNCHANGED, 0)
         picture = self._known_content(photo)
         if picture is None:
             return None
@@ -198,10 +206,19 @@ class _Scan:
         def remember() -> None:
             if old_home is not None:
                 self.library.catalog.photos.move(old_home.id, album_id, photo.path)
-            self._put(album_id, photo, picture.id, None)
+            self._put(album_id, photo, picture.id)
 
         batch.add(remember)
         return self._told(photo.path, status, picture.faces)
+
+    def _known_failure(self, photo: SeenPhoto) -> Unreadable | None:
+        """A touched file that could not be read before and still has the same content."""
+        known = photo.known
+        if known is None or known.unreadable_sha256 is None or self.options.retry_failed:
+            return None
+        if known.stamp.size != photo.stamp.size or _sha256(photo.path) != known.unreadable_sha256:
+            return None
+        return Unreadable(known.error or "", known.unreadable_sha256)
 
     def _known_content(self, photo: SeenPhoto) -> KnownPicture | None:
         if not self.library.catalog.faces.has_picture_of_size(photo.stamp.size):
@@ -225,14 +242,14 @@ class _Scan:
         self, album_id: int, photo: SeenPhoto, result: PhotoReading | UnreadablePhoto, batch: _Batch
     ) -> PhotoIndexed:
         if isinstance(result, UnreadablePhoto):
-            reason = str(result)
-            batch.add(lambda: self._put(album_id, photo, None, reason))
-            return self._told(photo.path, Status.FAILED, 0, reason)
+            failure = Unreadable(str(result), _sha256(photo.path))
+            batch.add(lambda: self._put(album_id, photo, failure))
+            return self._told(photo.path, Status.FAILED, 0, failure.reason)
         reading = result
 
         def remember() -> None:
             picture_id = self.library.catalog.faces.put_picture(reading, self.library.model_id)
-            self._put(album_id, photo, picture_id, None)
+            self._put(album_id, photo, picture_id)
 
         batch.add(remember)
         self.faces += len(reading.faces)
@@ -241,12 +258,11 @@ class _Scan:
             status = Status.DAMAGED
         return self._told(photo.path, status, len(reading.faces), reading.damage)
 
-    def _put(self, album_id: int, photo: SeenPhoto, picture_id: int | None, error: str | None) -> None:
+    def _put(self, album_id: int, photo: SeenPhoto, content: int | Unreadable) -> None:
         catalog = self.library.catalog
-        stamp = settled(photo.stamp, self.started_ns)
-        catalog.photos.put(album_id, photo.path, stamp, picture_id, error)
+        catalog.photos.put(album_id, photo.path, settled(photo.stamp, self.started_ns), content)
         before = photo.known.picture_id if photo.known else None
-        if before is not None and before != picture_id:
+        if before is not None and before != content:
             catalog.faces.drop_picture_if_unused(before)
 
     def _told(self, path: Path, status: Status, faces: int, error: str | None = None) -> PhotoIndexed:
@@ -274,6 +290,16 @@ class _Scan:
                 f"{len(gone)} of the {len(gone) + walk.seen} known photos of {walk.root} are gone; they are "
                 "remembered in case they come back: `chueok index --prune` forgets them"
             )
+
+
+def _sha256(path: Path) -> bytes | None:
+    """The hash of a file's content; None when it cannot be had."""
+    from chueok.vision.decode import read_file
+
+    try:
+        return hashlib.sha256(read_file(path)).digest()
+    except UnreadablePhoto:
+        return None
 
 
 class _Batch:

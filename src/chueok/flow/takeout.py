@@ -8,7 +8,7 @@ from pathlib import Path
 from chueok.flow.collect import carry_out, plan, rehearse
 from chueok.flow.undo import undo
 from chueok.library import Library
-from chueok.records import Collected, CollectSummary, Conflict, Transfer
+from chueok.records import Action, Collected, CollectSummary, Conflict, Plan, Transfer
 
 
 def take_out(
@@ -19,16 +19,20 @@ def take_out(
     conflict: Conflict = Conflict.RENAME,
     *,
     dry_run: bool = False,
-) -> Iterator[Collected | CollectSummary]:
-    """Copy, link or move photos into a folder; dry_run tells the same plan and does nothing.
+) -> Iterator[Plan | Action | Collected | CollectSummary]:
+    """Copy, link or move photos into a folder: the plan, an event per photo, a summary.
+
+    dry_run: after the plan come its actions, and nothing is done.
 
     No photo of an album is ever overwritten or displaced. A folder of copies inside an album is remembered, so
     that it is not indexed. Raises UsageError, OperationFailed; see flow/collect.py.
     """
     catalog = library.catalog
     intended = plan(photos, destination, transfer, conflict, lambda path: catalog.photos.at(path) is not None)
+    yield intended
     if dry_run:
-        yield from rehearse(intended)
+        for event in rehearse(intended):
+            yield event.action if isinstance(event, Collected) else event
         return
     if transfer is not Transfer.MOVE:
         _keep_out_of_index(library, destination)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,6 +112,17 @@ def prepare(card: ModelCard, settings: Settings) -> Iterator[str]:
     if needs_compile(card, settings.models, settings.cache):
         yield f"compiling the model {card.name}, once on this machine (about 20 seconds)"
         open_embedder(card, settings.models, settings.cache)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSource:
+    """Where readers come from; tests have another one."""
+
+    open: Callable[[ModelCard, Settings], Callable[[ReadingTask], PhotoReading]]  # picklable
+    prepare: Callable[[ModelCard, Settings], Iterable[str]]
+
+
+NETWORKS = ReaderSource(open_reader, prepare)
 
 
 def scaled(detection: Detection, x: float, y: float) -> Detection:

@@ -13,7 +13,7 @@ from chueok.store.catalog.database import Database
 from chueok.store.catalog.faces import Faces, KnownPicture
 from chueok.store.catalog.migrations import MIGRATIONS, Migration
 from chueok.store.catalog.people import People, ReferenceCrop
-from chueok.store.catalog.photos import FileStamp, FoundPhoto, KnownPhoto, Photos
+from chueok.store.catalog.photos import FileStamp, FoundPhoto, KnownPhoto, Photos, Unreadable
 
 __all__ = [
     "Catalog",
@@ -22,6 +22,7 @@ __all__ = [
     "KnownPhoto",
     "KnownPicture",
     "ReferenceCrop",
+    "Unreadable",
 ]
 
 

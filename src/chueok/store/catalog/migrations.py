@@ -53,6 +53,7 @@ create table photos (
     mtime_ns integer not null,
     ctime_ns integer not null,
     error text,
+    unreadable_sha256 blob,
     missing integer not null default 0,
     unique (folder, name),
     check ((picture_id is null) = (error is not null))

@@ -13,7 +13,9 @@ from chueok.records import AlbumStatus, Failure, Status
 from chueok.store.catalog.database import Database, chunks, to_path
 from chueok.store.catalog.faces import Faces
 
-_PHOTO = "id, folder, name, picture_id, device, inode, size, mtime_ns, ctime_ns, missing"
+_PHOTO = (
+    "id, folder, name, picture_id, device, inode, size, mtime_ns, ctime_ns, missing, error, unreadable_sha256"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,14 @@ class FileStamp:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why a file has no picture."""
+
+    reason: str
+    sha256: bytes | None  # of its content; None when not even that can be had
+
+
+@dataclass(frozen=True, slots=True)
 class KnownPhoto:
     """A photo file as the catalog remembers it."""
 
@@ -36,6 +46,8 @@ class KnownPhoto:
     picture_id: int | None  # None where the file could not be read
     stamp: FileStamp
     missing: bool
+    error: str | None = None  # why it could not be read
+    unreadable_sha256: bytes | None = None  # of the content that could not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +141,17 @@ class Photos:
             ]
         return found
 
-    def put(
-        self, album_id: int, path: Path, stamp: FileStamp, picture_id: int | None, error: str | None
-    ) -> None:
-        """Remember a file and its content (or why it cannot be read) in place of what was known."""
+    def put(self, album_id: int, path: Path, stamp: FileStamp, content: int | Unreadable) -> None:
+        """Remember a file and its content (a picture's id, or why there is none) in place of what was known."""
+        picture_id, failure = (None, content) if isinstance(content, Unreadable) else (content, None)
         self._db.change(
             "insert into photos"
-            " (album_id, folder, name, picture_id, device, inode, size, mtime_ns, ctime_ns, error)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (folder, name) do update set"
+            " (album_id, folder, name, picture_id, device, inode, size, mtime_ns, ctime_ns,"
+            " error, unreadable_sha256)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (folder, name) do update set"
             " picture_id = excluded.picture_id, device = excluded.device, inode = excluded.inode,"
             " size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,"
-            " error = excluded.error, missing = 0",
+            " error = excluded.error, unreadable_sha256 = excluded.unreadable_sha256, missing = 0",
             album_id,
             os.fsencode(path.parent),
             os.fsencode(path.name),
@@ -149,7 +161,8 @@ class Photos:
             stamp.size,
             stamp.mtime_ns,
             stamp.ctime_ns,
-            error,
+            failure and failure.reason,
+            failure and failure.sha256,
         )
 
     def move(self, photo_id: int, album_id: int, path: Path) -> None:
@@ -214,4 +227,6 @@ def _subtree(root: Path) -> tuple[bytes, bytes]:
 
 
 def _known_photo(row: Any) -> KnownPhoto:
-    return KnownPhoto(row[0], to_path(row[1], row[2]), row[3], FileStamp(*row[4:9]), bool(row[9]))
+    return KnownPhoto(
+        row[0], to_path(row[1], row[2]), row[3], FileStamp(*row[4:9]), bool(row[9]), row[10], row[11]
+    )

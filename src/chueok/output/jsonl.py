@@ -1,0 +1,239 @@
+"""JSON Lines on stdout, as docs/formats.md has them: one record, one line, flushed."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from chueok.output.base import Output, Record
+from chueok.output.messages import Messages
+from chueok.output.text import UNSAFE, escaped
+from chueok.records import (
+    Action,
+    Collected,
+    CollectSummary,
+    Enrolled,
+    EnrollSummary,
+    Face,
+    FaceVerdict,
+    FindSummary,
+    LibraryStatus,
+    Lookalike,
+    LookalikeSummary,
+    Match,
+    ModelStatus,
+    Note,
+    Person,
+    PhotoIndexed,
+    ScanSummary,
+    Status,
+)
+
+SCHEMA = 1
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Fields = dict[str, Any]
+
+
+class JsonLines(Output):
+    """Records as JSON objects, UTF-8 whatever the locale; notes stay on stderr."""
+
+    def __init__(self, stream: BinaryIO, messages: Messages) -> None:
+        self._stream = stream
+        self._messages = messages
+
+    def show(self, record: Record) -> None:
+        if isinstance(record, Note):
+            self._messages.tell(record)
+            return
+        self._messages.follow(record)
+        fields = as_fields(record)
+        if fields is not None:
+            self._stream.write(as_line(fields))
+            self._stream.flush()
+
+    def close(self) -> None:
+        try:
+            self._stream.flush()
+        finally:
+            self._messages.close()
+
+
+def as_line(fields: Fields) -> bytes:
+    """One object as a line of UTF-8; characters unsafe on a terminal become JSON escapes: nothing is lost."""
+    text = json.dumps({"schema": SCHEMA} | fields, ensure_ascii=False, separators=(",", ":"))
+    return UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text).encode() + b"\n"
+
+
+def as_fields(record: Record) -> Fields | None:
+    """A record's type and fields; None for what has no line. Never an embedding."""
+    if type(record) not in _TYPES:
+        return None
+    name, fields = _TYPES[type(record)]
+    return {"type": name} | fields(record)
+
+
+def _match(match: Match) -> Fields:
+    return {
+        **_path("path", match.photo),
+        "similarity": _score(match.similarity),
+        "threshold": _score(match.threshold),
+        "person": _text(match.person),
+        "model": match.model,
+        "face": _face(match.face),
+        "taken_at": _time(match.taken_at),
+        **_path("reference", match.reference),
+    }
+
+
+def _lookalike(answer: Lookalike) -> Fields:
+    return {
+        "rank": answer.rank,
+        "name": _text(answer.name),
+        "similarity": _score(answer.similarity),
+        "percent": round(answer.percent, 1),
+        "percentile": None if answer.percentile is None else round(answer.percentile, 1),
+        **_path("reference", answer.reference),
+        "face": _face(answer.face),
+    }
+
+
+def _indexed(photo: PhotoIndexed) -> Fields:
+    error = None if photo.error is None else _text(photo.error)
+    return {**_path("path", photo.path), "status": photo.status.value, "faces": photo.faces, "error": error}
+
+
+def _enrolled(record: Enrolled) -> Fields:
+    return {
+        "name": _text(record.name),
+        **_path("path", record.source),
+        "face": _face(record.face),
+        "already_known": record.already_known,
+    }
+
+
+def _person(person: Person) -> Fields:
+    references = [{**_path("path", r.source), "face": r.face_id} for r in person.references]
+    return {"name": _text(person.name), "references": references, "enrolled_at": _time(person.enrolled_at)}
+
+
+def _verdict(verdict: FaceVerdict) -> Fields:
+    return {
+        "face": _face(verdict.face),
+        "matched": verdict.matched,
+        "similarity": _score(verdict.similarity),
+        "threshold": _score(verdict.threshold),
+        **_path("reference", verdict.reference),
+        "runner_up": None if verdict.runner_up is None else _text(verdict.runner_up),
+        "runner_up_similarity": _score(verdict.runner_up_similarity),
+        "margin": _score(verdict.margin),
+    }
+
+
+def _action(action: Action) -> Fields:
+    return {
+        **_path("path", action.source),
+        **_path("target", action.target),
+        "step": action.step.value,
+        **_path("displaced", action.displaced),
+        "note": None if action.note is None else _text(action.note),
+    }
+
+
+def _collected(record: Collected) -> Fields:
+    return _action(record.action) | {"error": None if record.error is None else _text(record.error)}
+
+
+def _scan_summary(summary: ScanSummary) -> Fields:
+    counts = {status.value: summary.counts.get(status, 0) for status in Status}
+    rest = _flat(summary)
+    del rest["counts"]
+    return {"command": "index", "photos": sum(counts.values())} | counts | rest
+
+
+def _summary(command: str) -> Callable[[Any], Fields]:
+    return lambda summary: {"command": command} | _flat(summary)
+
+
+def _face(face: Face | None) -> Fields | None:
+    """Box in pixels of the upright full-size photo: [x, y, width, height]."""
+    if face is None:
+        return None
+    box = face.detection.box
+    return {
+        "id": face.id,
+        "box": [round(float(side), 1) for side in (box.x, box.y, box.width, box.height)],
+        "probability": _score(face.detection.probability),
+    }
+
+
+def _flat(record: Any) -> Fields:
+    """A record's fields as they are named, with paths, times, numbers and names made fit for JSON."""
+    fields: Fields = {}
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        fields |= _path(field.name, value) if isinstance(value, Path) else {field.name: _value(value)}
+    return fields
+
+
+def _value(value: Any) -> Any:
+    match value:
+        case float():
+            return _score(value)
+        case str():
+            return _text(value)
+        case datetime():
+            return _time(value)
+        case tuple():
+            return [_flat(item) if dataclasses.is_dataclass(item) else _value(item) for item in value]
+        case dict():
+            return {str(key): _value(item) for key, item in value.items()}
+    return value
+
+
+def _path(key: str, path: Path | None) -> Fields:
+    """A path as text; beside it its bytes (base64) where they are not UTF-8."""
+    text = None if path is None else str(path)
+    if text is None or not _LONE_SURROGATE.search(text):
+        return {key: text}
+    return {key: _text(text), f"{key}_bytes": base64.b64encode(os.fsencode(text)).decode()}
+
+
+def _text(text: str) -> str:
+    """Text that UTF-8 can carry: a byte that was not UTF-8 as its escape."""
+    return _LONE_SURROGATE.sub(lambda found: escaped(found[0]), text)
+
+
+def _score(number: float | None) -> float | None:
+    """Four decimals: a threshold is given with three, and one more keeps the order visible."""
+    return None if number is None else round(float(number), 4)
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
+
+
+_TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
+    Match: ("match", _match),
+    Lookalike: ("lookalike", _lookalike),
+    PhotoIndexed: ("indexed", _indexed),
+    Enrolled: ("enrolled", _enrolled),
+    Person: ("person", _person),
+    FaceVerdict: ("verdict", _verdict),
+    LibraryStatus: ("status", _flat),
+    ModelStatus: ("model", _flat),
+    Action: ("planned", _action),
+    Collected: ("collected", _collected),
+    ScanSummary: ("summary", _scan_summary),
+    FindSummary: ("summary", _summary("find")),
+    LookalikeSummary: ("summary", _summary("lookalike")),
+    EnrollSummary: ("summary", _summary("enroll")),
+    CollectSummary: ("summary", _summary("collect")),
+}

@@ -1,0 +1,77 @@
+"""Plain lines for the next program in the pipe: paths as raw bytes, fields between tabs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from chueok.output.base import Output, Record
+from chueok.output.messages import Messages
+from chueok.output.sentences import status_rows
+from chueok.output.text import printable
+from chueok.records import FaceVerdict, LibraryStatus, Lookalike, Match, ModelStatus, Person
+
+
+class Plain(Output):
+    """One line per answer on stdout; everything else on stderr."""
+
+    def __init__(self, stream: BinaryIO, messages: Messages, end: bytes = b"\n") -> None:
+        self._stream = stream
+        self._messages = messages
+        self._end = end
+
+    def show(self, record: Record) -> None:
+        answer = lines(record)
+        for line in answer:
+            self._stream.write(line + self._end)
+        if not answer:
+            self._stream.flush()  # the words about an answer come after it, also where 2>&1 joins them
+        self._messages.tell(record)
+
+    def close(self) -> None:
+        try:
+            self._stream.flush()
+        finally:
+            self._messages.close()
+
+
+def lines(record: Record) -> list[bytes]:
+    """The lines a record is on stdout, without their ends; none for what belongs on stderr."""
+    make = _LINES.get(type(record))
+    return [] if make is None else make(record)
+
+
+def _fields(*values: str) -> bytes:
+    """Values between tabs, UTF-8 whatever the locale; a tab or newline inside a value is escaped."""
+    return "\t".join(printable(value) for value in values).encode()
+
+
+def _lookalike(answer: Lookalike) -> list[bytes]:
+    return [_fields(answer.name, f"{answer.similarity:.4f}", f"{answer.percent:.1f}")]
+
+
+def _model(model: ModelStatus) -> list[bytes]:
+    state = "current" if model.current else "installed" if model.installed else "missing"
+    return [_fields(model.name, state, str(model.size), model.licence)]
+
+
+def _verdict(verdict: FaceVerdict) -> list[bytes]:
+    answer = "match" if verdict.matched else "no match"
+    return [_fields(answer, f"{verdict.similarity:.4f}", f"{verdict.threshold:.4f}", str(verdict.reference))]
+
+
+def _status(status: LibraryStatus) -> list[bytes]:
+    rows = [f"{key}: {value}" for key, value in status_rows(status)]
+    rows += [f"{f.status}: {printable(f.path)}: {printable(f.reason)}" for f in status.failures]
+    return [row.encode() for row in rows]
+
+
+_LINES: dict[type, Callable[[Any], list[bytes]]] = {
+    Match: lambda match: [os.fsencode(match.photo)],
+    Lookalike: _lookalike,
+    Person: lambda person: [_fields(person.name)],
+    ModelStatus: _model,
+    FaceVerdict: _verdict,
+    LibraryStatus: _status,
+}

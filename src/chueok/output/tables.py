@@ -1,0 +1,143 @@
+"""Answers as rich tables for a person at a terminal. Every name passes through `printable`; markup is off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from chueok.output.sentences import status_rows
+from chueok.output.text import bytes_size, printable
+from chueok.records import (
+    FaceVerdict,
+    Failure,
+    LibraryStatus,
+    Lookalike,
+    Match,
+    ModelStatus,
+    Person,
+)
+
+_FEW_REFERENCES = 3  # of each person, in a list of several people: a row stays a glance
+_FEW_FAILURES = 20  # in `status`: one screen; --verbose and --json list them all
+
+
+def matches_table(matches: Sequence[Match], verbose: bool = False) -> Table:
+    """Photos, the most similar first as they came; `person` only where several were wanted."""
+    several = len({match.person for match in matches}) > 1 or verbose
+    table = _table("similarity>", *(["person"] if several else []), "date", "photo")
+    for match in matches:
+        date = "" if match.taken_at is None else match.taken_at.strftime("%Y-%m-%d")
+        person = [_text(match.person)] if several else []
+        table.add_row(f"{match.similarity:.3f}", *person, date, _text(match.photo))
+    return table
+
+
+def lookalikes_table(answers: Sequence[Lookalike], verbose: bool = False) -> Table:
+    """The ranking, the winner in bold."""
+    table = _table("rank>", "name", "likeness>", "similarity>", "percentile>", "picture")
+    for answer in answers:
+        table.add_row(
+            str(answer.rank),
+            _text(answer.name),
+            f"{answer.percent:.1f} %",
+            f"{answer.similarity:.3f}",
+            "" if answer.percentile is None else f"{answer.percentile:.1f}",
+            _text("" if answer.reference is None else answer.reference),
+            style="bold" if answer.rank == 1 else None,
+        )
+    return table
+
+
+def people_table(people: Sequence[Person], verbose: bool = False) -> Table:
+    """Enrolled people and what they are matched by: all references of one person, a few of many."""
+    table = _table("name", "enrolled", "references>", "pictures")
+    for person in people:
+        shown = len(person.references) if verbose or len(people) == 1 else _FEW_REFERENCES
+        pictures = [printable(reference.source) for reference in person.references[:shown]]
+        rest = len(person.references) - len(pictures)
+        pictures += [f"and {rest:,} more"] if rest else []
+        date = person.enrolled_at.strftime("%Y-%m-%d")
+        table.add_row(_text(person.name), date, f"{len(person.references):,}", Text("\n".join(pictures)))
+    return table
+
+
+def verdicts_table(verdicts: Sequence[FaceVerdict], verbose: bool = False) -> Table:
+    """Each face of a photo: how near the wanted person is, and who is next."""
+    table = _table("face>", "where", "similarity>", "threshold>", "verdict", "best reference", "runner-up")
+    for verdict in verdicts:
+        box = verdict.face.detection.box
+        table.add_row(
+            str(verdict.face.id),
+            f"{box.width:.0f} x {box.height:.0f} at {box.x:.0f}, {box.y:.0f}",
+            f"{verdict.similarity:.3f}",
+            f"{verdict.threshold:.3f}",
+            "match" if verdict.matched else "no match",
+            _text(verdict.reference),
+            _runner_up(verdict),
+            style="bold" if verdict.matched else None,
+        )
+    return table
+
+
+def _runner_up(verdict: FaceVerdict) -> Text:
+    if verdict.runner_up is None or verdict.runner_up_similarity is None:
+        return Text("")
+    return _text(f"{verdict.runner_up} ({verdict.runner_up_similarity:.3f})")
+
+
+def models_table(models: Sequence[ModelStatus], verbose: bool = False) -> Table:
+    """The models, the one in use marked."""
+    table = _table("", "model", "state", "size>", "numbers>", "licence", "about")
+    for model in models:
+        table.add_row(
+            "*" if model.current else "",
+            _text(model.name),
+            "installed" if model.installed else "not here",
+            bytes_size(model.size),
+            str(model.dimension),
+            _text(model.licence),
+            _text(model.description),
+        )
+    return table
+
+
+def status_table(status: LibraryStatus) -> Table:
+    """What is known, a row each."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in status_rows(status):
+        table.add_row(key, Text(value))
+    return table
+
+
+def failures_table(failures: Sequence[Failure], verbose: bool = False) -> Table:
+    """Photos that could not be read, and why."""
+    shown = failures if verbose else failures[:_FEW_FAILURES]
+    table = _table("state", "photo", "reason")
+    for failure in shown:
+        table.add_row(failure.status.value, _text(failure.path), _text(failure.reason))
+    if len(failures) > len(shown):
+        table.add_row("", f"and {len(failures) - len(shown):,} more (chueok --verbose status)", "")
+    return table
+
+
+def _table(*columns: str) -> Table:
+    """A table without lines, so that a row can be copied; a column named with `>` is flush right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in columns:
+        right = name.endswith(">")
+        table.add_column(
+            name.removesuffix(">"),
+            justify="right" if right else "left",
+            no_wrap=right,
+            overflow="fold",
+        )
+    return table
+
+
+def _text(value: object) -> Text:
+    """A name or path as it may be shown; rich reads no markup in a Text."""
+    return Text(printable(value))

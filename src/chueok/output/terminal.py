@@ -1,0 +1,206 @@
+"""Tables on a terminal, and the only progress bar."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
+
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from chueok.output import tables
+from chueok.output.base import Output, Record
+from chueok.output.messages import Messages
+from chueok.output.sentences import DOING
+from chueok.records import (
+    Collected,
+    CollectSummary,
+    FaceVerdict,
+    LibraryStatus,
+    Lookalike,
+    Match,
+    ModelStatus,
+    Person,
+    PhotoIndexed,
+    Plan,
+    ScanStarted,
+    ScanSummary,
+    Status,
+)
+
+_REFRESH_SECONDS = 0.1  # ten pictures a second look like motion; more only costs
+
+_TABLES: dict[type, Callable[[Sequence[Any], bool], RenderableType]] = {
+    Match: tables.matches_table,
+    Lookalike: tables.lookalikes_table,
+    Person: tables.people_table,
+    FaceVerdict: tables.verdicts_table,
+    ModelStatus: tables.models_table,
+}
+
+
+class Terminal(Output):
+    """Answers of one kind are gathered and shown as one table when another record or the end comes."""
+
+    def __init__(
+        self, stream: TextIO, messages: Messages, colored: bool = True, verbose: bool = False
+    ) -> None:
+        self._console = open_console(stream, colored)
+        self._messages = messages
+        self._verbose = verbose
+        self._rows: list[Record] = []
+
+    def show(self, record: Record) -> None:
+        if self._rows and type(record) is not type(self._rows[0]):
+            self._show_table()
+        if type(record) in _TABLES:
+            self._rows.append(record)
+        elif isinstance(record, LibraryStatus):
+            self._show_status(record)
+        self._messages.tell(record)
+
+    def close(self) -> None:
+        try:
+            self._show_table()
+        finally:
+            self._messages.close()
+
+    def _show_table(self) -> None:
+        rows, self._rows = self._rows, []
+        if rows:
+            self._console.print(_TABLES[type(rows[0])](rows, self._verbose))
+
+    def _show_status(self, status: LibraryStatus) -> None:
+        self._console.print(tables.status_table(status))
+        if status.failures:
+            self._console.print()
+            self._console.print(tables.failures_table(status.failures, self._verbose))
+
+
+class LiveMessages(Messages):
+    """Messages on a terminal: failures stand out, and a scan shows its progress with rate and time left."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        colored: bool = True,
+        animate: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(stream, quiet=quiet, verbose=verbose)
+        self._console = open_console(stream, colored)
+        self._animate = animate and not quiet
+        self._clock = clock
+        self._bar: _Bar | None = None
+
+    def follow(self, record: Record) -> None:
+        match record:
+            case ScanStarted():
+                self._begin_progress("reading", record.pending)
+            case Plan():
+                self._begin_progress(DOING[record.transfer], len(record.actions))
+            case PhotoIndexed() if record.status is Status.UNCHANGED:
+                pass  # not one of the pending
+            case PhotoIndexed() | Collected() if self._bar is not None:
+                self._bar.advance()
+            case ScanSummary() | CollectSummary():
+                self._end_progress()
+            case _:
+                pass
+
+    def warn(self, sentence: str) -> None:
+        self._line(sentence, style="yellow")
+
+    def close(self) -> None:
+        self._end_progress()
+        super().close()
+
+    def _line(self, sentence: str, style: str = "") -> None:
+        # soft_wrap: the terminal breaks the line, so that a path can be copied whole
+        self._console.print(Text(sentence, style=style), soft_wrap=True)
+
+    def _begin_progress(self, verb: str, photos: int) -> None:
+        self._end_progress()
+        if self._animate and photos:
+            self._bar = _Bar(self._console, f"{verb} photos", photos, self._clock)
+
+    def _end_progress(self) -> None:
+        if self._bar is not None:
+            self._bar.remove()
+            self._bar = None
+
+
+class _Bar:
+    """The progress of one scan or collection, drawn when events come: a thread would not survive a fork."""
+
+    def __init__(self, console: Console, title: str, total: int, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._drawn = clock()
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
+            get_time=clock,
+        )
+        self._task: TaskID = self._progress.add_task(title, total=total)
+        self._progress.start()
+
+    def advance(self) -> None:
+        self._progress.advance(self._task)
+        if self._clock() - self._drawn >= _REFRESH_SECONDS:
+            self._drawn = self._clock()
+            self._progress.refresh()
+
+    def remove(self) -> None:
+        self._progress.stop()
+
+
+class _RateColumn(ProgressColumn):
+    """Photos per second, over rich's window of the last 30 seconds."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.1f} photos/s")
+
+
+class _Console(Console):
+    """rich's console, except that a broken pipe stays BrokenPipeError; rich's own answer is SystemExit(1)."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - rich calls this inside its `except BrokenPipeError`
+
+
+def open_console(stream: TextIO, colored: bool) -> Console:
+    """A console that reads nothing into names (markup, emoji codes); without colour no escape codes."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 must not end a command
+    return _Console(
+        file=stream,
+        force_terminal=True,
+        color_system="standard" if colored else None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+    )

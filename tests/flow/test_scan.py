@@ -1,0 +1,267 @@
+"""Scanning: incremental, resumable, forgiving; one bad file costs one file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from tests.fakes import photo
+
+from chueok.errors import LibraryLocked, NoLibrary, UsageError
+from chueok.flow.scan import ScanOptions, scan
+from chueok.library import Library
+from chueok.records import Note, PhotoIndexed, ScanSummary, Status
+
+Album = Callable[[dict[str, Sequence[str] | bytes]], Path]
+
+
+def told(library: Library, album: Path | Sequence[Path] = (), **options: object) -> dict[str, str]:
+    """File name -> status, for every photo of a scan."""
+    events = scan(library, album, ScanOptions(**options))  # type: ignore[arg-type]
+    return {event.path.name: str(event.status) for event in events if isinstance(event, PhotoIndexed)}
+
+
+def summary(library: Library, album: Path | Sequence[Path] = (), **options: object) -> ScanSummary:
+    last = list(scan(library, album, ScanOptions(**options)))[-1]  # type: ignore[arg-type]
+    assert isinstance(last, ScanSummary)
+    return last
+
+
+def age(album: Path) -> None:
+    """Make every file older than the clock's resolution, so that it counts as settled."""
+    for path in album.rglob("*"):
+        os.utime(path, (1_500_000_000, 1_500_000_000))
+    time.sleep(2.1)  # the change time cannot be set
+
+
+def test_first_scan_learns_every_face(library: Library, make_album: Album) -> None:
+    album = make_album(
+        {"a.png": ["mom", "dad"], "2019 가족여행/b.png": ["mom"], "empty.png": [], "x.txt": b"no photo"}
+    )
+    assert told(library, album) == {"a.png": "new", "b.png": "new", "empty.png": "new"}
+    assert library.catalog.counts() == {"photos": 3, "pictures": 3, "faces": 3, "people": 0}
+
+
+def refuse(*_: object) -> NoReturn:
+    raise AssertionError("nothing should have been read")
+
+
+def test_second_scan_embeds_nothing(
+    library: Library, make_album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    album = make_album({"a.png": ["mom"], "bad.jpg": b"not a picture"})
+    told(library, album)
+    # The files are fresh, so they are looked at again; but no reader may see one.
+    monkeypatch.setattr(library, "run_pool", lambda tasks: (refuse(task) for task in tasks))
+    assert told(library, album) == {"a.png": "unchanged", "bad.jpg": "unchanged"}
+
+
+def test_settled_files_are_not_even_opened(
+    library: Library, make_album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    album = make_album({"a.png": ["mom"], "bad.jpg": b"not a picture"})
+    age(album)
+    told(library, album)
+    monkeypatch.setattr("chueok.vision.decode.read_file", refuse)
+    assert told(library, album) == {"a.png": "unchanged", "bad.jpg": "unchanged"}
+
+
+def test_a_changed_photo_is_read_again_and_its_old_faces_go(library: Library, make_album: Album) -> None:
+    album = make_album({"a.png": ["mom", "dad"]})
+    told(library, album)
+    (album / "a.png").write_bytes(photo(["minjun"], "other"))
+    assert told(library, album) == {"a.png": "changed"}
+    assert library.catalog.counts()["faces"] == 1
+
+
+@pytest.mark.parametrize("target", ["b.png", "deeper/한국.png", "../elsewhere/a.png"])
+def test_a_moved_photo_keeps_its_faces(library: Library, make_album: Album, target: str) -> None:
+    album = make_album({"a.png": ["mom"], "c.png": ["dad"]})
+    told(library, album)
+    face_ids = library.catalog.faces.ids(library.model_id).tolist()
+    new = album / target
+    new.parent.mkdir(exist_ok=True)
+    shutil.move(album / "a.png", new)
+    assert told(library, [album, new.parent])[new.name] == "moved"
+    assert library.catalog.faces.ids(library.model_id).tolist() == face_ids
+    assert summary(library).missing == 0
+    assert library.catalog.counts()["photos"] == 2
+
+
+def test_a_copy_shares_the_faces_of_its_twin(library: Library, make_album: Album) -> None:
+    album = make_album({"a.png": ["mom"]})
+    told(library, album)
+    shutil.copy(album / "a.png", album / "b.png")
+    os.link(album / "a.png", album / "c.png")
+    assert told(library, album) == {"a.png": "unchanged", "b.png": "new", "c.png": "new"}
+    assert library.catalog.counts() == {"photos": 3, "pictures": 1, "faces": 1, "people": 0}
+
+
+def test_bad_files_are_named_once_and_not_tried_again_until_they_change(
+    library: Library, make_album: Album
+) -> None:
+    album = make_album({"good.png": ["mom"], "bad.jpg": b"not a picture", "empty.jpg": b""})
+    events = [event for event in scan(library, album) if isinstance(event, PhotoIndexed)]
+    failed = {event.path.name: event.error for event in events if event.status is Status.FAILED}
+    assert set(failed) == {"bad.jpg", "empty.jpg"} and all(failed.values())
+    assert told(library, album)["bad.jpg"] == "unchanged"
+    assert told(library, album, retry_failed=True)["bad.jpg"] == "failed"
+    (album / "bad.jpg").write_bytes(photo(["dad"]))
+    assert told(library, album)["bad.jpg"] == "changed"
+    assert [failure.path.name for failure in library.catalog.photos.failures()] == ["empty.jpg"]
+
+
+def test_missing_photos_are_remembered_until_pruned(library: Library, make_album: Album) -> None:
+    album = make_album({"a.png": ["mom"], "b.png": ["dad"], "c.png": ["ex"]})
+    told(library, album)
+    content = (album / "a.png").read_bytes()
+    (album / "a.png").unlink()
+    assert summary(library).missing == 1
+    assert library.catalog.counts() == {"photos": 2, "pictures": 3, "faces": 3, "people": 0}
+    (album / "a.png").write_bytes(content)
+    assert summary(library).missing == 0
+    (album / "a.png").unlink()
+    assert summary(library, prune=True).pruned == 1
+    assert library.catalog.counts() == {"photos": 2, "pictures": 2, "faces": 2, "people": 0}
+    assert library.load_index()[1] == "ready"
+
+
+def test_an_emptied_album_forgets_nothing(library: Library, make_album: Album) -> None:
+    album = make_album({"a.png": ["mom"], "deep/b.png": ["dad"]})
+    told(library, album)
+    shutil.rmtree(album)
+    assert any("not there" in event.message for event in scan(library) if isinstance(event, Note))
+    album.mkdir()
+    assert any("are gone" in event.message for event in scan(library) if isinstance(event, Note))
+    assert library.catalog.counts()["faces"] == 2
+
+
+def test_nothing_but_regular_files_is_read(library: Library, make_album: Album) -> None:
+    album = make_album({"a.png": ["mom"], ".hidden.png": ["dad"], ".thumbs/t.png": ["dad"]})
+    os.mkfifo(album / "pipe.jpg")
+    (album / "link.png").symlink_to(album / "a.png")
+    (album / "loop").symlink_to(album)
+    (album / "folder.jpg").mkdir()
+    assert told(library, album) == {"a.png": "new"}
+
+
+def test_the_library_inside_an_album_is_left_out(
+    open_fake: Callable[..., Library], make_album: Album
+) -> None:
+    album = make_album({"a.png": ["mom"], "lib": b""})
+    (album / "lib").unlink()
+    with open_fake(library=album / "lib") as library:
+        (album / "lib" / "x.png").write_bytes(photo(["dad"]))
+        assert told(library, album) == {"a.png": "new"}
+
+
+def test_a_dry_run_changes_nothing(library: Library, make_album: Album) -> None:
+    album = make_album({"a.png": ["mom"]})
+    assert told(library, album, dry_run=True) == {"a.png": "new"}
+    assert library.catalog.counts()["photos"] == 0
+    assert library.catalog.photos.albums() == []
+
+
+def test_a_spent_budget_leaves_the_rest_for_the_next_run(library: Library, make_album: Album) -> None:
+    album = make_album({"a.png": ["mom"], "b.png": ["dad"]})
+    assert summary(library, album, budget=-1.0).left == 2
+    assert summary(library, album).counts[Status.NEW] == 2
+
+
+def test_a_folder_inside_a_known_album_belongs_to_it(library: Library, make_album: Album) -> None:
+    album = make_album({"a.png": ["mom"], "sub/b.png": ["dad"]})
+    told(library, album)
+    assert told(library, album / "sub") == {"b.png": "unchanged"}
+    assert library.catalog.photos.albums() == [album]
+
+
+def test_what_cannot_be_scanned_is_said(library: Library, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        list(scan(library, tmp_path / "nowhere"))
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UsageError, match="is a file"):
+        list(scan(library, tmp_path / "file"))
+    with pytest.raises(NoLibrary, match="no album is known"):
+        list(scan(library))
+
+
+def test_one_writer_at_a_time(library: Library, open_fake: Callable[..., Library], make_album: Album) -> None:
+    album = make_album({"a.png": ["mom"]})
+    with library.writing(), open_fake() as other, pytest.raises(LibraryLocked, match="another chueok"):
+        list(scan(other, album))
+    assert told(library, album) == {"a.png": "new"}
+
+
+def test_an_interrupted_scan_keeps_what_it_read(open_fake: Callable[..., Library], make_album: Album) -> None:
+    album = make_album({f"{number}.png": ["mom"] for number in range(6)})
+    with open_fake(batch_photos=2) as library:
+        events = scan(library, album)
+        for event in events:
+            if isinstance(event, PhotoIndexed) and library.catalog.counts()["photos"] >= 2:
+                break
+        events.close()  # type: ignore[attr-defined]
+        kept = library.catalog.counts()["photos"]
+        assert kept >= 2
+        assert not library.is_being_written()
+        assert summary(library).counts[Status.NEW] == 6 - kept
+
+
+_SCAN_SCRIPT = """
+import sys
+from pathlib import Path
+from chueok.flow.scan import scan
+from chueok.library import open_library
+from chueok.settings import Settings
+from tests.fakes import FAKES
+root = Path(sys.argv[1])
+settings = Settings(library=root / "library", models=root, cache=root, jobs=1, batch_photos=2)
+with open_library(settings=settings, source=FAKES) as library:
+    for event in scan(library, root / "album"):
+        print(type(event).__name__, flush=True)
+"""
+
+
+@pytest.mark.parametrize("events_before", [1, 3, 6])
+def test_a_killed_scan_converges_to_the_same_catalog(
+    tmp_path: Path, make_album: Album, open_fake: Callable[..., Library], events_before: int
+) -> None:
+    album = make_album({f"{number}.png": ["mom", "dad"][: number % 3] for number in range(8)})
+    before = {path.name: path.read_bytes() for path in album.iterdir()}
+    child = subprocess.Popen(
+        [sys.executable, "-c", _SCAN_SCRIPT, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert child.stdout is not None
+    for _ in range(events_before):
+        child.stdout.readline()
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    with open_fake() as library:
+        told(library, album)
+        assert library.catalog.counts() == {"photos": 8, "pictures": 8, "faces": 7, "people": 0}
+        assert library.load_index()[1] == "ready"
+        assert set(told(library).values()) == {"unchanged"}
+    assert {path.name: path.read_bytes() for path in album.iterdir()} == before
+
+
+def test_state_is_private_whatever_the_umask(open_fake: Callable[..., Library], make_album: Album) -> None:
+    previous = os.umask(0)
+    try:
+        with open_fake() as library:
+            told(library, make_album({"a.png": ["mom"]}))
+            modes = {path.name: path.stat().st_mode & 0o777 for path in library.folder.iterdir()}
+            assert library.folder.stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(previous)
+    assert set(modes.values()) == {0o600}

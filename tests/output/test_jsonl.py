@@ -1,0 +1,88 @@
+"""JSON Lines keep their schema: these lines are a contract, add to them and change nothing."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import typing
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chueok.output.base import Record
+from chueok.output.jsonl import as_fields, as_line
+from chueok.records import Match, Note, Plan, ScanStarted
+
+Piped = Callable[..., tuple[bytes, str]]
+Records = tuple[Record, ...]
+
+FACE = '"face":{"id":17,"box":[10.0,20.0,130.4,150.0],"probability":0.9981}'
+LINES = (
+    '{"schema":1,"type":"indexed","path":"a.jpg","status":"new","faces":2,"error":null}',
+    '{"schema":1,"type":"indexed","path":"b.jpg","status":"failed","faces":0,"error":"it is empty"}',
+    '{"schema":1,"type":"summary","command":"index","photos":2,"new":1,"changed":0,"moved":0,"unchanged":0,'
+    '"failed":1,"damaged":0,"faces":2,"missing":0,"pruned":0,"left":0,"seconds":4.2,"dry_run":false}',
+    '{"schema":1,"type":"match","path":"a.jpg","similarity":0.713,"threshold":0.42,"person":"mom",'
+    '"model":"lite",' + FACE + ',"taken_at":"2019-05-02T10:11:12","reference":"ref.jpg"}',
+    '{"schema":1,"type":"summary","command":"find","people":["mom"],"photos":1,"faces":61,"threshold":0.42,'
+    '"threshold_origin":"lite at FAR 1e-3","seconds":0.031}',
+    '{"schema":1,"type":"lookalike","rank":1,"name":"김민지","similarity":0.62,"percent":81.0,'
+    '"percentile":99.4,"reference":"people/김민지.jpg",' + FACE + "}",
+    '{"schema":1,"type":"summary","command":"lookalike","probe":"selfie.jpg","people":75,"pictures":80,'
+    '"unusable":2,"model":"lite","seconds":0.15}',
+    '{"schema":1,"type":"enrolled","name":"mom","path":"ref.jpg",' + FACE + ',"already_known":false}',
+    '{"schema":1,"type":"summary","command":"enroll","name":"mom","references":1,"already_known":0,'
+    '"seconds":0.4}',
+    '{"schema":1,"type":"person","name":"mom","references":[{"path":"ref.jpg","face":3}],'
+    '"enrolled_at":"2019-05-02T10:11:12"}',
+    '{"schema":1,"type":"planned","path":"a.jpg","target":"out/a.jpg","step":"transfer","displaced":null,'
+    '"note":null}',
+    '{"schema":1,"type":"collected","path":"a.jpg","target":"out/a.jpg","step":"transfer","displaced":null,'
+    '"note":null,"error":null}',
+    '{"schema":1,"type":"summary","command":"collect","transfer":"copy","destination":"out","done":12,'
+    '"already_there":3,"skipped":0,"failed":1,"manifest":null,"dry_run":false}',
+    '{"schema":1,"type":"verdict",' + FACE + ',"matched":true,"similarity":0.71,"threshold":0.42,'
+    '"reference":"ref.jpg","runner_up":"dad","runner_up_similarity":0.2,"margin":0.51}',
+    '{"schema":1,"type":"status","library":"lib","model":"lite","albums":[{"path":"Photos","photos":12,'
+    '"missing":1,"failed":1,"faces":40,"present":false}],"photos":12,"pictures":11,"faces":40,"people":1,'
+    '"failures":[{"path":"Photos/b.jpg","status":"failed","reason":"it is empty"}],'
+    '"catalog_bytes":12345678,"index_bytes":900,"index_state":"ready","last_scan":"2019-05-02T10:11:12",'
+    '"scan_running":false}',
+    '{"schema":1,"type":"model","name":"lite","description":"small","dimension":128,"licence":"MIT",'
+    '"size":1262733,"sha256":"ab","url":null,"installed":true,"current":true,"thresholds":{"1e-3":0.335}}',
+)
+
+
+def test_each_record_has_its_line_and_notes_stay_on_stderr(piped: Piped, records: Records) -> None:
+    assert piped(*records, json=True) == ("".join(line + "\n" for line in LINES).encode(), "by the way\n")
+
+
+def test_no_kind_of_record_is_forgotten(records: Records) -> None:
+    assert {type(record) for record in records} == set(typing.get_args(Record))
+    assert {type(record) for record in records if as_fields(record) is None} == {ScanStarted, Plan, Note}
+
+
+def test_a_path_that_is_not_utf8_brings_its_bytes(piped: Piped, match: Match) -> None:
+    name = b"caf\xe9/\xb1\xe8.jpg"
+    stdout, _ = piped(replace(match, photo=Path(os.fsdecode(name))), json=True)
+    line = json.loads(stdout)
+    assert (line["path"], base64.b64decode(line["path_bytes"])) == ("caf\\xe9/\\xb1\\xe8.jpg", name)
+
+
+def test_text_survives_though_no_control_character_is_written_raw(piped: Piped, match: Match) -> None:
+    name = "엄마 \n \x1b[31m \x9b \u202e \u2028 \U000e0041 \\ 👩.jpg"
+    stdout, _ = piped(replace(match, photo=Path(name), person=name), json=True)
+    assert (json.loads(stdout)["path"], json.loads(stdout)["person"]) == (name, name)
+    assert len(stdout.decode().splitlines()) == 1
+    assert "엄마" in stdout.decode()
+    assert not set(stdout.decode().rstrip("\n")) & set("\n\x1b\x9b\u202e\u2028\U000e0041")
+
+
+@given(st.text(st.characters(), max_size=30))
+def test_any_text_without_lone_surrogates_comes_back_as_it_was(text: str) -> None:
+    if not any("\ud800" <= character <= "\udfff" for character in text):
+        assert json.loads(as_line({"name": text})) == {"schema": 1, "name": text}

@@ -1,0 +1,73 @@
+"""A pipe gets one answer a line and nothing else; the words go to stderr."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from chueok.output.base import Record
+from chueok.records import Match
+
+Piped = Callable[..., tuple[bytes, str]]
+Records = tuple[Record, ...]
+
+
+def test_each_record_has_its_line_or_its_words(piped: Piped, records: Records) -> None:
+    assert piped(*records) == (STDOUT, STDERR)
+
+
+STDOUT = """\
+a.jpg
+김민지\t0.6200\t81.0
+mom
+match\t0.7100\t0.4200\tref.jpg
+library: lib
+model: lite
+photos: 12
+pictures: 11 different, with references and galleries
+faces: 40
+people: 1
+catalog: 12.3 MB
+index: ready, 900 bytes
+last scan: 2019-05-02 10:11
+album: Photos (12 photos, 40 faces, 1 missing, 1 failed, its folder is not there now)
+failed: Photos/b.jpg: it is empty
+lite\tcurrent\t1262733\tMIT
+""".encode()
+
+STDERR = """\
+cannot read b.jpg: it is empty
+indexed 2 photos (1 new, 1 failed): 2 faces in 4.2 s
+1 photo of mom; threshold 0.420 (lite at FAR 1e-3); 61 faces searched in 0.03 s
+compared selfie.jpg with 75 people (80 pictures, 2 unusable) by lite in 0.15 s
+50 % means similarity 0; the percentage is a playful scale, not a probability. \
+The percentile is the share of this gallery's scores between different people that lie below.
+mom: learned from ref.jpg (face of 130 x 150 pixels)
+enrolled mom from 1 reference in 0.40 s; find the photos: `chueok find mom`
+a.jpg -> out/a.jpg
+copied 12 photos to out (3 already there, 1 failed)
+by the way
+"""
+
+
+def test_quiet_keeps_the_data_and_the_failures(piped: Piped, records: Records) -> None:
+    assert piped(*records, quiet=True) == (STDOUT, "cannot read b.jpg: it is empty\n")
+
+
+def test_verbose_names_every_photo(piped: Piped, records: Records) -> None:
+    stdout, stderr = piped(*records, verbose=True)
+    added = [line for line in stderr.splitlines() if line not in STDERR.splitlines()]
+    assert (stdout, added) == (STDOUT, ["new: a.jpg (2 faces)"])
+    assert stderr.count("a.jpg -> out/a.jpg") == 2  # planned, and done
+
+
+def test_a_path_is_its_own_bytes(piped: Piped, match: Match) -> None:
+    name = b"a\nb \xff \x1b[31m.jpg"
+    photo = replace(match, photo=Path(os.fsdecode(name)))
+    assert piped(photo, photo) == (name + b"\n" + name + b"\n", "")
+
+
+def test_null_ends_paths_with_nul(piped: Piped, match: Match) -> None:
+    assert piped(match, replace(match, photo=Path("b\nc.jpg")), null=True) == (b"a.jpg\0b\nc.jpg\0", "")

@@ -1,0 +1,262 @@
+"""A terminal gets tables, progress and nothing that could steer it; seen through a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import tty
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from chueok.output.base import Output, Record, open_output
+from chueok.output.terminal import LiveMessages
+from chueok.records import (
+    FindSummary,
+    LookalikeSummary,
+    Match,
+    PhotoIndexed,
+    Plan,
+    ScanStarted,
+    ScanSummary,
+    Status,
+    Step,
+    Transfer,
+)
+
+Records = tuple[Record, ...]
+OnTerminal = Callable[..., str]
+
+
+class Screen:
+    """A pseudo-terminal: what is written to `stream` comes out of `seen`."""
+
+    def __init__(self) -> None:
+        self._master, slave = pty.openpty()
+        tty.setraw(slave)
+        self.stream: TextIO = os.fdopen(slave, "w", encoding="utf-8")
+
+    def seen(self) -> str:
+        """Everything written so far."""
+        self.stream.flush()
+        data = b""
+        while select.select([self._master], [], [], 0)[0]:
+            data += os.read(self._master, 65536)
+        return data.decode()
+
+    def close(self) -> None:
+        self.stream.close()
+        os.close(self._master)
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Screen()
+    yield screen
+    screen.close()
+
+
+@pytest.fixture
+def on_terminal(screen: Screen) -> OnTerminal:
+    """Shows records with both streams on one terminal and gives what was seen."""
+
+    def show(*records: Record, environ: dict[str, str] | None = None, **options: object) -> str:
+        with _open(screen, environ or {"NO_COLOR": "1"}, **options) as output:
+            for record in records:
+                output.show(record)
+        return screen.seen()
+
+    return show
+
+
+def _open(screen: Screen, environ: dict[str, str], **options: object) -> Output:
+    return open_output(stdout=screen.stream, stderr=screen.stream, environ=environ, **options)  # type: ignore[arg-type]  # options of the test
+
+
+def _trimmed(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def test_matches_are_a_table_and_the_footer_says_what_decided(on_terminal: OnTerminal, match: Match) -> None:
+    other = replace(
+        match,
+        photo=Path("앨범") / unicodedata.normalize("NFD", "가족") / "[red]:smile:\x1b[31m\n\u202e.jpg",
+        person=unicodedata.normalize("NFD", "엄마"),
+        similarity=0.5,
+        taken_at=None,
+    )
+    assert _trimmed(on_terminal(match, other, FindSummary(("mom", "엄마"), 2, 61, 0.42, "given", 0.03))) == (
+        "similarity  person  date        photo\n"
+        "     0.713  mom     2019-05-02  a.jpg\n"
+        "     0.500  엄마                앨범/가족/[red]:smile:\\x1b[31m\\n\\u202e.jpg\n"
+        "2 photos of mom, 엄마; threshold 0.420 (as given); 61 faces searched in 0.03 s\n"
+    )
+
+
+def test_no_match_says_what_to_try(on_terminal: OnTerminal) -> None:
+    assert on_terminal(FindSummary(("mom",), 0, 61, 0.42, "lite at FAR 1e-3", 0.03)) == (
+        "no photo of mom reaches threshold 0.420 (lite at FAR 1e-3); 61 faces searched in 0.03 s. "
+        "Try a lower --threshold, another reference photo, or `chueok why PHOTO --person REF`\n"
+    )
+
+
+def test_an_empty_library_and_an_empty_gallery_say_what_to_do(on_terminal: OnTerminal) -> None:
+    empty = FindSummary(("mom",), 0, 0, 0.42, "given", 0.0), LookalikeSummary(Path("x"), 0, 0, 0, "lite", 0.0)
+    assert on_terminal(*empty) == (
+        "no faces to search for mom: index an album first (`chueok index ALBUM`)\n"
+        "nobody to compare with; give --gallery a folder with a picture (or a sub-folder) per person, "
+        "or enroll people first (`chueok enroll NAME PHOTO`)\n"
+    )
+
+
+def test_every_record_has_its_place(on_terminal: OnTerminal, records: Records) -> None:
+    shown = [record for record in records if not isinstance(record, ScanStarted | PhotoIndexed | Plan)]
+    assert _trimmed(on_terminal(*shown)) == WHOLE
+
+
+WHOLE = """\
+indexed 2 photos (1 new, 1 failed): 2 faces in 4.2 s
+similarity  date        photo
+     0.713  2019-05-02  a.jpg
+1 photo of mom; threshold 0.420 (lite at FAR 1e-3); 61 faces searched in 0.03 s
+rank  name    likeness  similarity  percentile  picture
+   1  김민지    81.0 %       0.620        99.4  people/김민지.jpg
+compared selfie.jpg with 75 people (80 pictures, 2 unusable) by lite in 0.15 s
+50 % means similarity 0; the percentage is a playful scale, not a probability. \
+The percentile is the share of this gallery's scores between different people that lie below.
+mom: learned from ref.jpg (face of 130 x 150 pixels)
+enrolled mom from 1 reference in 0.40 s; find the photos: `chueok find mom`
+name  enrolled    references  pictures
+mom   2019-05-02           1  ref.jpg
+a.jpg -> out/a.jpg
+copied 12 photos to out (3 already there, 1 failed)
+face  where                similarity  threshold  verdict  best reference  runner-up
+  17  130 x 150 at 10, 20       0.710      0.420  match    ref.jpg         dad (0.200)
+library    lib
+model      lite
+photos     12
+pictures   11 different, with references and galleries
+faces      40
+people     1
+catalog    12.3 MB
+index      ready, 900 bytes
+last scan  2019-05-02 10:11
+album      Photos (12 photos, 40 faces, 1 missing, 1 failed, its folder is not there now)
+
+state   photo         reason
+failed  Photos/b.jpg  it is empty
+   model  state        size  numbers  licence  about
+*  lite   installed  1.3 MB      128  MIT      small
+by the way
+"""
+
+
+def test_a_scan_shows_its_rate_and_leaves_only_failures_and_the_result(screen: Screen) -> None:
+    moments = iter(range(100))
+    messages = LiveMessages(screen.stream, colored=False, clock=lambda: float(next(moments)))
+    with_progress: list[Record] = [
+        ScanStarted(3, 2, 1000),
+        PhotoIndexed(Path("u.jpg"), Status.UNCHANGED, 1),
+        PhotoIndexed(Path("a.jpg"), Status.NEW, 2),
+        PhotoIndexed(Path("b\x1b[2J.jpg"), Status.FAILED, 0, "it is empty"),
+        ScanSummary({Status.NEW: 1, Status.UNCHANGED: 1, Status.FAILED: 1}, 2, 0, 0, 0, 4.2),
+    ]
+    for record in with_progress:
+        messages.tell(record)
+    messages.close()
+    seen = screen.seen()
+    assert "reading photos" in seen
+    assert "1/2" in seen
+    assert "2/2" in seen
+    assert "photos/s" in seen
+    assert "\x1b[2J" not in seen
+    assert _what_stays(seen) == [
+        "cannot read b\\x1b[2J.jpg: it is empty",
+        "indexed 3 photos (1 new, 1 unchanged, 1 failed): 2 faces in 4.2 s",
+    ]
+
+
+def _what_stays(seen: str) -> list[str]:
+    """The lines a terminal would still show: what was not overwritten after a return or a clear-line code."""
+    lines = [re.split(r"\r|\x1b\[2K", line)[-1] for line in seen.split("\n")]
+    plain = [re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", line).strip() for line in lines]
+    return [line for line in plain if line and "photos/s" not in line and not line.startswith("reading")]
+
+
+def test_a_collection_shows_its_progress(screen: Screen, records: Records) -> None:
+    messages = LiveMessages(screen.stream, colored=False)
+    plan = next(record for record in records if isinstance(record, Plan))
+    messages.tell(replace(plan, transfer=Transfer.MOVE))
+    messages.close()
+    assert "moving photos" in screen.seen()
+
+
+def test_quiet_shows_neither_progress_nor_result(on_terminal: OnTerminal, records: Records) -> None:
+    assert on_terminal(*records[:4], quiet=True) == "cannot read b.jpg: it is empty\n"
+
+
+def test_a_dumb_terminal_is_not_animated(on_terminal: OnTerminal, records: Records) -> None:
+    assert on_terminal(*records[:4], environ={"TERM": "dumb"}) == (
+        "cannot read b.jpg: it is empty\nindexed 2 photos (1 new, 1 failed): 2 faces in 4.2 s\n"
+    )
+
+
+def test_json_on_a_terminal_is_not_animated(on_terminal: OnTerminal, records: Records) -> None:
+    seen = on_terminal(*records[:4], json=True)
+    assert [line[:12] for line in seen.splitlines()] == ['{"schema":1,'] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "colored"),
+    [
+        ({"environ": {"TERM": "xterm"}}, True),
+        ({"environ": {"NO_COLOR": "1"}}, False),
+        ({"environ": {"NO_COLOR": ""}}, True),
+        ({"environ": {"NO_COLOR": "1"}, "color": "always"}, True),
+        ({"environ": {"TERM": "xterm"}, "color": "never"}, False),
+        ({"environ": {"TERM": "dumb"}}, False),
+    ],
+)
+def test_color_follows_the_flag_then_the_environment(
+    on_terminal: OnTerminal, match: Match, options: dict[str, object], colored: bool
+) -> None:
+    assert ("\x1b[1m" in on_terminal(match, **options)) is colored
+
+
+def test_null_ended_paths_are_plain_even_on_a_terminal(on_terminal: OnTerminal, match: Match) -> None:
+    assert on_terminal(match, match, null=True) == "a.jpg\0a.jpg\0"
+
+
+def test_a_terminal_that_is_not_utf8_gets_escapes_instead_of_an_error(screen: Screen, match: Match) -> None:
+    screen.stream.reconfigure(encoding="ascii")  # type: ignore[attr-defined]  # it is a TextIOWrapper
+    with _open(screen, {"NO_COLOR": "1"}) as output:
+        output.show(replace(match, photo=Path("엄마.jpg")))
+    assert "\\uc5c4\\ub9c8.jpg" in screen.seen()
+
+
+def test_missing_photos_of_a_plan_are_named(on_terminal: OnTerminal, records: Records) -> None:
+    (action,) = next(record for record in records if isinstance(record, Plan)).actions
+    steps = [
+        action,
+        replace(action, step=Step.REPLACE),
+        replace(action, displaced=Path("out/a (2).jpg")),
+        replace(action, step=Step.SKIPPED),
+        replace(action, step=Step.ALREADY_THERE),
+        replace(action, step=Step.MISSING),
+    ]
+    assert on_terminal(*steps).splitlines() == [
+        "a.jpg -> out/a.jpg",
+        "a.jpg -> out/a.jpg, replacing the file there",
+        "a.jpg -> out/a.jpg, the file there becomes out/a (2).jpg",
+        "a.jpg: skipped, another file is at out/a.jpg",
+        "a.jpg: already there as out/a.jpg",
+        "a.jpg: it is no longer there",
+    ]
