@@ -31,7 +31,7 @@ def networks_cache(request: pytest.FixtureRequest) -> Path:
     """A cache of compiled networks that outlives the run (.pytest_cache); another one when a builder changes."""
     sources = sorted((PROJECT / "src/chueok/vision/models").glob("*.py"))
     content = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
-    return request.config.cache.mkdir(f"networks-{content[:16]}")  # type: ignore[union-attr]  # set by pytest
+    return request.config.cache.mkdir(f"networks-{content[:16]}")
 
 
 @pytest.fixture

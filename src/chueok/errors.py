@@ -9,6 +9,7 @@ ChueokError                exit 6   an operation failed
 ├── FetchFailed            exit 6   a download ended without a verified file
 ├── OperationFailed        exit 6   disk full, no permission
 ├── CatalogDamaged         exit 6   the catalog file cannot be trusted
+├── IndexDamaged           exit 6   the index file cannot be trusted: it is rebuilt from the catalog
 ├── NoLibrary              exit 10  nothing has been indexed yet
 ├── LibraryLocked          exit 11  another run is writing
 ├── LibraryTooNew          exit 12  written by a newer chueok
@@ -64,6 +65,10 @@ class OperationFailed(ChueokError):
 
 class CatalogDamaged(ChueokError):
     """The catalog file cannot be trusted."""
+
+
+class IndexDamaged(ChueokError):
+    """The index file is not the one that was saved; it is built anew from the catalog."""
 
 
 class NoLibrary(ChueokError):

@@ -349,7 +349,7 @@ class LibraryStatus:
     failures: tuple[Failure, ...]
     catalog_bytes: int
     index_bytes: int
-    index_state: str  # "ready", "stale", "missing", "damaged"
+    index_state: str  # "ready"; or "missing", "stale", "damaged": the next index run makes it anew
     last_scan: datetime | None
     scan_running: bool
 

@@ -14,7 +14,6 @@ from chueok.flow.models import use_model
 from chueok.output.download import download_progress
 from chueok.records import Note, PhotoIndexed, Status
 from chueok.vision.models import registry
-from chueok.vision.models.fetch import obtain
 
 SOME_LOST = 3
 
@@ -46,6 +45,8 @@ def fetch(
     ] = None,
 ) -> int:
     """Download a model's weights, or install them from a file. The only command that uses the network."""
+    from chueok.vision.models.fetch import obtain  # brings urllib and ssl
+
     settings = session.settings()
     with session.output() as output, download_progress(name, quiet=session.shared.quiet) as progress:
         card, path = obtain(name, settings.models, source, progress)

@@ -23,7 +23,7 @@ def status(library: Library) -> LibraryStatus:
             path.stat().st_size for path in library.folder.glob("catalog.sqlite*") if path.is_file()
         ),
         index_bytes=library.index_path.stat().st_size if library.index_path.is_file() else 0,
-        index_state=state,
+        index_state="ready" if state == "behind" else state,  # it is brought up in memory when it is searched
         last_scan=library.catalog.last_scan(),
         scan_running=library.is_being_written(),
     )

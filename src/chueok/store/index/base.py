@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 class VectorIndex(Protocol):
     """Answers similarity queries over unit vectors known by integer ids.
 
-    Similarity is the cosine, computed exactly in float32 for every answer that is returned.
+    Similarity is the cosine. Every one that is returned is `exact.similarities` of the two vectors, so that all indexes
+    give the same number to the last bit; a threshold is rounded to float32 before it is compared.
+    Queries of a wrong shape or not of unit length raise ValueError.
     """
 
     def __len__(self) -> int:
@@ -29,9 +31,10 @@ class VectorIndex(Protocol):
         ...
 
     def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
-        """Add vectors: ids (n,) int64, vectors (n, d) float32, unit rows.
+        """Add vectors: ids (n,) int64 from 0, vectors (n, d) float32, unit rows.
 
-        Raises ValueError for a wrong shape, a row that is not of unit length, or an id held already.
+        Raises ValueError for a wrong shape, a row that is not of unit length, an id below 0 or held already;
+        nothing is added then.
         """
         ...
 
@@ -48,6 +51,7 @@ class VectorIndex(Protocol):
     def nearest(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The k most similar vectors of each query.
 
-        Returns ids (q, min(k, n)) int64 and similarities of the same shape, falling.
+        Returns ids (q, min(k, n)) int64 and similarities of the same shape, falling, then by id.
+        Raises ValueError for k below 0.
         """
         ...

@@ -1,0 +1,322 @@
+"""How fast the index answers, what it costs, and what it misses: `python -m benchmarks.search --faces 100000`.
+
+Made-up embeddings stand for a large album: people with a heavy tail of sizes (one has 5,000 photos), groups of people
+who look alike, and similarities within a person of 0.5 to 0.8. Directions are otherwise random in all dimensions,
+which is harder for HNSW than real faces are. Everything runs on one thread and is compared with exact search over the
+same vectors in the same run. Prints tables and writes benchmarks/out/search-<faces>x<dimension>.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported: both engines get one thread
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chueok.store.index.base import VectorIndex
+from chueok.store.index.exact import ExactIndex
+from chueok.store.index.hnsw import HnswIndex, Tuning
+
+OUT = Path(__file__).parent / "out"
+SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
+THRESHOLDS = (0.30, 0.36, 0.45, 0.55)  # from among the impostors up to the middle of a person's own faces
+TOP = 50
+
+Floats = NDArray[np.float32]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Where the faces of made-up people lie."""
+
+    centres: Floats  # (p, d) unit
+    within: Floats  # (p,) similarity of two faces of that person
+    sizes: NDArray[np.int64]  # (p,) photos, the largest first
+
+    def faces_of(self, who: NDArray[np.int64], random: np.random.Generator) -> Floats:
+        """One new face each of these people: (n, d) unit rows."""
+        noise = unit(random.standard_normal((len(who), self.centres.shape[1]), np.float32))
+        within = self.within[who, None]
+        return unit(np.sqrt(within) * self.centres[who] + np.sqrt(1 - within) * noise)
+
+
+@dataclass(frozen=True, slots=True)
+class Cold:
+    """One library size: what a command costs that opens the index, asks once and ends."""
+
+    faces: int
+    build_seconds: float
+    file_bytes: int
+    hnsw_load_ms: float
+    hnsw_query_ms: float
+    exact_load_ms: float  # vectors read from SQLite, where the catalog keeps them
+    exact_query_ms: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster the whole cold query is with the HNSW file; below 1, exact wins."""
+        return (self.exact_load_ms + self.exact_query_ms) / (self.hnsw_load_ms + self.hnsw_query_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """One kind of question to an open index: medians over the queries, and recall against exact search."""
+
+    question: str
+    exact_ms: float
+    hnsw_ms: float
+    recall: float  # matches found of all matches of all queries
+    mean_recall: float  # mean over the queries, so that a small person counts as much as a large one
+    matches: int
+    by_graph: int  # queries that the graph answered; exact search took the others
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--faces", type=int, default=100_000)
+    parser.add_argument("--dimension", type=int, default=128)
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+
+    random = np.random.default_rng(options.seed)
+    crowd = a_crowd(options.faces, options.dimension, random)
+    vectors = crowd.faces_of(random.permutation(np.repeat(np.arange(len(crowd.sizes)), crowd.sizes)), random)
+    wanted = people_to_find(crowd, options.queries, random)
+    print(
+        f"{options.faces:,} faces x {options.dimension}, {len(crowd.sizes):,} people, seed {options.seed}, one thread"
+    )
+
+    with tempfile.TemporaryDirectory() as folder:
+        cold, index, exact = grow(vectors, crowd.faces_of(wanted, random), Path(folder))
+    print_cold(cold)
+    warm = [
+        ask_above(index, exact, crowd, wanted, count, at, random) for count in (1, 5) for at in THRESHOLDS
+    ]
+    warm.append(ask_nearest(index, exact, crowd.faces_of(wanted, random)))
+    print_warm(warm)
+    save(options, cold, warm)
+
+
+# ---- the album ----------------------------------------------------------------------------------
+
+
+def a_crowd(faces: int, dimension: int, random: np.random.Generator) -> Crowd:
+    """People with `faces` photos in all: one with 5,000 or a quarter, the others Pareto with many singles."""
+    sizes = [min(5_000, faces // 4)]
+    while (left := faces - sum(sizes)) > 0:
+        sizes.append(int(min(left, faces // 50 + 1, 1 + random.pareto(0.8) * 2)))
+    people = len(sizes)
+    # six populations; two people of one share 0.25, so that impostors reach 0.3 as they do among relatives
+    populations = unit(random.standard_normal((6, dimension)))[random.integers(6, size=people)]
+    centres = unit(0.5 * populations + np.sqrt(0.75) * unit(random.standard_normal((people, dimension))))
+    return Crowd(centres, random.uniform(0.5, 0.8, people).astype(np.float32), np.array(sizes))
+
+
+def people_to_find(crowd: Crowd, count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Whom to look for: the largest person, half drawn by person and half by photo."""
+    by_person = random.integers(len(crowd.sizes), size=count // 2)
+    by_photo = random.choice(len(crowd.sizes), count - count // 2 - 1, p=crowd.sizes / crowd.sizes.sum())
+    return np.concatenate([[0], by_person, by_photo])
+
+
+def unit(rows: NDArray[np.floating]) -> Floats:
+    """Rows brought to length 1, float32."""
+    result: Floats = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return result
+
+
+# ---- a cold command -----------------------------------------------------------------------------
+
+
+def grow(vectors: Floats, queries: Floats, folder: Path) -> tuple[list[Cold], HnswIndex, ExactIndex]:
+    """Build one index through the sizes, measuring a cold query at each; and the two full indexes."""
+    dimension = vectors.shape[1]
+    index, exact, seconds = HnswIndex(dimension), ExactIndex(dimension), 0.0
+    rows = []
+    for size in sorted({*(s for s in SIZES if s < len(vectors)), len(vectors)}):
+        ids = np.arange(len(index), size)
+        started = time.perf_counter()
+        index.add(ids, vectors[ids])
+        seconds += time.perf_counter() - started
+        exact.add(ids, vectors[ids])
+        rows.append(a_cold_query(index, vectors[:size], queries, seconds, folder))
+    return rows, index, exact
+
+
+def a_cold_query(index: HnswIndex, vectors: Floats, queries: Floats, seconds: float, folder: Path) -> Cold:
+    """Load and ask once, with either engine; medians of five."""
+    path, database = folder / "index", folder / "catalog.sqlite"
+    stamp = index.save(path)
+    write_vectors(database, vectors)
+    loaded, loading = timed(partial(HnswIndex.load, path, stamp))
+    exact, reading = timed(partial(read_vectors, database, vectors.shape[1]))
+    return Cold(
+        faces=len(vectors),
+        build_seconds=seconds,
+        file_bytes=stamp.bytes,
+        hnsw_load_ms=loading,
+        hnsw_query_ms=typical_ms(loaded, queries),
+        exact_load_ms=reading,
+        exact_query_ms=typical_ms(exact, queries),
+    )
+
+
+def typical_ms(engine: VectorIndex, queries: Floats) -> float:
+    """The median over 50 people of finding one by one reference."""
+    return statistics.median(timed(partial(engine.above, query, 0.45), 1)[1] for query in queries[:50, None])
+
+
+def write_vectors(database: Path, vectors: Floats) -> None:
+    """Keep vectors as the catalog does: one row and one BLOB each."""
+    database.unlink(missing_ok=True)
+    with sqlite3.connect(database) as connection:
+        connection.execute("create table vectors (face integer primary key, vector blob not null) strict")
+        rows = ((number, vector.tobytes()) for number, vector in enumerate(vectors))
+        connection.executemany("insert into vectors values (?, ?)", rows)
+    connection.close()
+
+
+def read_vectors(database: Path, dimension: int) -> ExactIndex:
+    """The exact index of all vectors in the database."""
+    connection = sqlite3.connect(database)
+    ids, blobs = zip(*connection.execute("select face, vector from vectors order by face"), strict=True)
+    connection.close()
+    index = ExactIndex(dimension)
+    index.add(np.array(ids), np.frombuffer(b"".join(blobs), np.float32).reshape(-1, dimension))
+    return index
+
+
+# ---- an open index ------------------------------------------------------------------------------
+
+
+def ask_above(
+    index: HnswIndex,
+    exact: ExactIndex,
+    crowd: Crowd,
+    people: NDArray[np.int64],
+    references: int,
+    threshold: float,
+    random: np.random.Generator,
+) -> Warm:
+    """Find each person by so many reference photos."""
+    queries = [crowd.faces_of(np.repeat(person, references), random) for person in people]
+    graph = sum(index._proposed_above(query, threshold) is not None for query in queries)
+
+    def ask(engine: VectorIndex, query: Floats) -> NDArray[np.int64]:
+        ids, _ = engine.above(query, threshold)
+        return ids
+
+    return compare(f"{references} ref, >= {threshold:.2f}", index, exact, queries, ask, graph)
+
+
+def ask_nearest(index: HnswIndex, exact: ExactIndex, queries: Floats) -> Warm:
+    """Find the faces most similar to each query."""
+    graph = len(queries) if index._proposed(queries[:1], Tuning().proposals) is not None else 0
+
+    def ask(engine: VectorIndex, query: Floats) -> NDArray[np.int64]:
+        ids, _ = engine.nearest(query, TOP)
+        return ids.ravel()
+
+    return compare(f"top {TOP}", index, exact, list(queries[:, None]), ask, graph)
+
+
+def compare(
+    question: str,
+    index: HnswIndex,
+    exact: ExactIndex,
+    queries: list[Floats],
+    ask: Callable[[VectorIndex, Floats], NDArray[np.int64]],
+    graph: int,
+) -> Warm:
+    """Put the same queries to both engines."""
+    exact_ms, hnsw_ms, shares, found, total = [], [], [], 0, 0
+    for query in queries:
+        truth, slow = timed(partial(ask, exact, query), 3)
+        answer, fast = timed(partial(ask, index, query), 3)
+        hits = int(np.isin(truth, answer).sum())
+        found, total = found + hits, total + len(truth)
+        shares += [hits / len(truth)] if len(truth) else []
+        exact_ms.append(slow)
+        hnsw_ms.append(fast)
+    return Warm(
+        question,
+        statistics.median(exact_ms),
+        statistics.median(hnsw_ms),
+        found / total,
+        statistics.mean(shares),
+        total,
+        graph,
+    )
+
+
+def timed(action: Callable[[], T], times: int = 5) -> tuple[T, float]:
+    """What the action returns, and the median milliseconds it took."""
+    spent = []
+    for _ in range(times):
+        started = time.perf_counter()
+        result = action()
+        spent.append(1000 * (time.perf_counter() - started))
+    return result, statistics.median(spent)
+
+
+# ---- results ------------------------------------------------------------------------------------
+
+
+def print_cold(rows: list[Cold]) -> None:
+    """The table of library sizes, and from which on the file pays."""
+    print(
+        "\nA cold query: open, find one person by one reference at 0.45. Exact reads the vectors from SQLite."
+    )
+    print("    faces  build s  file MB  B/face |  HNSW load +  query ms | exact load +  query ms | ratio")
+    for row in rows:
+        print(
+            f"{row.faces:9,}{row.build_seconds:9.1f}{row.file_bytes / 1e6:9.1f}{row.file_bytes / row.faces:8.0f} |"
+            f"{row.hnsw_load_ms:11.1f}{row.hnsw_query_ms:12.2f} |"
+            f"{row.exact_load_ms:11.1f}{row.exact_query_ms:12.2f} |{row.ratio:6.2f}"
+        )
+    slower = [row.faces for row in rows if row.ratio < 1]
+    print(
+        f"exact wins a whole cold query at {', '.join(map('{:,}'.format, slower)) or 'none of these'} faces"
+    )
+
+
+def print_warm(rows: list[Warm]) -> None:
+    """The table of questions to an open index."""
+    print("\nAn open index, median ms a question.")
+    print("question         exact    HNSW   ratio  recall   mean recall  matches  by graph")
+    for row in rows:
+        print(
+            f"{row.question:15}{row.exact_ms:7.2f}{row.hnsw_ms:8.2f}{row.exact_ms / row.hnsw_ms:7.1f}x"
+            f"{row.recall:9.5f}{row.mean_recall:12.5f}{row.matches:10,}{row.by_graph:8}"
+        )
+
+
+def save(options: argparse.Namespace, cold: list[Cold], warm: list[Warm]) -> None:
+    """Write everything as JSON."""
+    OUT.mkdir(exist_ok=True)
+    path = OUT / f"search-{options.faces}x{options.dimension}.json"
+    tables = {
+        name: [dataclasses.asdict(row) for row in rows] for name, rows in (("cold", cold), ("warm", warm))
+    }
+    path.write_text(json.dumps(vars(options) | tables, indent=1) + "\n")
+    print(f"\nwritten: {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""The HNSW index on disk: verified before hnswlib sees it, replaced as a whole, readable by its owner only."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import stat
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+import numpy as np
+
+from chueok.errors import IndexDamaged, OperationFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+LAYOUT = "hnswlib-0.8/ip"
+"""File format and metric, neither of which hnswlib can tell from the file."""
+
+HEADER = struct.Struct("=6Q2i3QdQ")
+"""hnswlib 0.8, hnswalg.h, saveIndex: offset of level 0, capacity, count, bytes a row, label offset, vector offset, top
+level, entry point, maxM, maxM0, M, level factor, ef_construction. The rows of level 0 follow."""
+
+PARTIAL = ".partial"  # end of the name of a file being written
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStamp:
+    """What a saved index file must be. The catalog keeps it; a file that differs is not opened."""
+
+    sha256: str  # hex
+    bytes: int  # file size
+    count: int  # vectors
+    dimension: int  # d, the length of a vector
+    layout: str = LAYOUT
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexContent:
+    """A verified file, opened."""
+
+    graph: Any  # hnswlib.Index
+    ids: NDArray[np.int64]  # (n,) in the order they were added
+    vectors: NDArray[np.float32]  # (n, d)
+
+
+def write(graph: Any, path: Path, *, count: int, dimension: int) -> IndexStamp:
+    """Save hnswlib's graph at path: whole and on disk, or not at all.
+
+    Raises OperationFailed, with the old file as it was and no temporary file left.
+    """
+    try:
+        remove_leftovers(path)
+        with _replacement(path) as descriptor:
+            size = _fill(graph, descriptor)
+            os.fsync(descriptor)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                file.seek(0)  # where /dev/fd shares the offset (macOS), hnswlib has moved it
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return IndexStamp(sha256, size, count, dimension)
+    except OSError as error:
+        raise OperationFailed(_refusal(path, error)) from error
+
+
+def read(path: Path, stamp: IndexStamp) -> IndexContent | None:
+    """Open the file that got this stamp; None when it holds no vectors.
+
+    hnswlib trusts what it reads: a flipped bit makes it crash or answer wrongly. So nothing but the stamped bytes
+    reaches it, and through the very file that was hashed, even if another takes its name meanwhile.
+    Raises IndexDamaged.
+    """
+    with contextlib.suppress(OSError):  # a reader may not be allowed to tidy up
+        remove_leftovers(path)
+    if stamp.layout != LAYOUT:
+        raise _damaged(path, f"has the layout {stamp.layout}, not {LAYOUT}")
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            return _opened(path, file, _verified(path, file, stamp), stamp)
+    except OSError as error:
+        raise _damaged(path, f"cannot be read ({error.strerror})") from error
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed runs were writing for this path. A file being written is locked, and left alone."""
+    start = os.fsencode(f"{path.name}.")
+    with os.scandir(os.fsencode(path.parent)) as entries:
+        leftovers = [
+            entry.path
+            for entry in entries
+            if entry.name.startswith(start)
+            and entry.name.endswith(PARTIAL.encode())
+            and entry.is_file(follow_symlinks=False)
+        ]
+    for leftover in leftovers:
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), _locked(leftover, os.O_RDWR):
+            os.unlink(leftover)  # noqa: PTH108, names are bytes here
+
+
+@contextlib.contextmanager
+def _replacement(path: Path) -> Iterator[int]:
+    """A private new file that takes the name when the block ends well, and vanishes when it does not."""
+    partial = os.fsencode(path.with_name(f"{path.name}.{secrets.token_hex(8)}{PARTIAL}"))
+    try:
+        with _locked(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL) as descriptor:
+            os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)  # whatever the umask took away
+            yield descriptor
+            os.replace(partial, os.fsencode(path))  # noqa: PTH105, names are bytes here
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)  # noqa: PTH108
+        raise
+    _fsync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _locked(name: bytes, flags: int) -> Iterator[int]:
+    """Open a file and hold its lock, which the kernel frees when the process dies.
+
+    Raises BlockingIOError when another process holds it.
+    """
+    descriptor = os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, stat.S_IRUSR | stat.S_IWUSR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _fsync_folder(folder: Path) -> None:
+    """Make a new name in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fill(graph: Any, descriptor: int) -> int:
+    """Let hnswlib write into the open file, and return its size in bytes. Raises OSError when it came out short."""
+    graph.save_index(_name(descriptor))
+    size: int = graph.index_file_size()
+    written = os.fstat(descriptor).st_size
+    if written != size:
+        _ask_why(descriptor, written, size)
+    return size
+
+
+def _ask_why(descriptor: int, start: int, end: int) -> NoReturn:
+    """Raise the OSError that hnswlib met and swallowed, by writing what is missing (from start to end) ourselves."""
+    while start < end:
+        start += os.pwrite(descriptor, bytes(min(end - start, 1 << 20)), start)
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _name(descriptor: int) -> str:
+    """A path of an open file: hnswlib takes str only, and cannot encode every file name that exists."""
+    return f"/dev/fd/{descriptor}"
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """An opener that does not wait for a writer when someone put a FIFO there."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _refusal(path: Path, error: OSError) -> str:
+    """Why the index was not written, and what helps."""
+    kept = "What was there before is unchanged."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"the index {path} does not fit on the disk ({error.strerror}). Free some space and run again. {kept}"
+    return (
+        f"the index {path} cannot be written: {error.strerror}. Check the folder and its permissions. {kept}"
+    )
+
+
+def _verified(path: Path, file: BinaryIO, stamp: IndexStamp) -> bytes:
+    """The file's content, which is what was stamped. Raises IndexDamaged."""
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode) or status.st_size != stamp.bytes:
+        raise _damaged(path, f"is not the file of {stamp.bytes} bytes that was saved")
+    content = file.read(stamp.bytes)
+    if hashlib.sha256(content).hexdigest() != stamp.sha256:
+        raise _damaged(path, "was changed since it was saved")
+    return content
+
+
+def _opened(path: Path, file: BinaryIO, content: bytes, stamp: IndexStamp) -> IndexContent | None:
+    """What a verified file holds; None when that is nothing. Raises IndexDamaged."""
+    if len(content) < HEADER.size:
+        raise _damaged(path, "is shorter than its header")
+    _, _, count, row_bytes, label_at, vector_at, *_ = HEADER.unpack_from(content)
+    if (count, label_at - vector_at) != (stamp.count, 4 * stamp.dimension):  # hnswlib accepts any dimension
+        raise _damaged(path, f"holds other vectors than {stamp.count} of {stamp.dimension} numbers")
+    if count == 0:
+        return None
+    try:
+        labels = _column(content, np.uint64, label_at, row_bytes, (count,))
+        vectors = _column(content, np.float32, vector_at, row_bytes, (count, stamp.dimension))
+        graph = _loaded_graph(file.fileno(), stamp)
+    except (
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # hnswlib's refusal; numpy's, of rows outside the file
+        raise _damaged(path, f"cannot be opened ({error})") from error
+    return IndexContent(graph, labels.astype(np.int64), vectors.astype(np.float32))
+
+
+def _loaded_graph(descriptor: int, stamp: IndexStamp) -> Any:
+    import hnswlib
+
+    graph = hnswlib.Index(space="ip", dim=stamp.dimension)
+    graph.load_index(
+        _name(descriptor), max_elements=stamp.count
+    )  # or it keeps the capacity it was saved with
+    return graph
+
+
+def _damaged(path: Path, why: str) -> IndexDamaged:
+    return IndexDamaged(f"the index {path} {why}; it must be rebuilt from the catalog")
+
+
+def _column(
+    content: bytes, kind: type[Any], offset: int, row_bytes: int, shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """One field of every row of level 0, as a view into the file's content."""
+    inner = (np.dtype(kind).itemsize,) * (len(shape) - 1)
+    return np.ndarray(shape, kind, content, HEADER.size + offset, (row_bytes, *inner))

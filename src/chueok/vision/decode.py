@@ -1,0 +1,276 @@
+"""A picture file becomes an upright RGB array at working size, or UnreadablePhoto says why it cannot."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import re
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from chueok.errors import UnreadablePhoto
+from chueok.vision.formats import PictureFormat, picture_format
+from chueok.vision.pixels import decoded_share, upright_rgb
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+PIXEL_LIMIT = 16_383**2  # 268 megapixels (engine.md): a WebP's largest; real 200-megapixel photos pass
+FILE_LIMIT = 512 * 2**20  # bytes; with its decoded picture a larger file breaks settings.worker_megabytes
+_YEARS = range(1826, 2108)  # the oldest surviving photograph; the last year a camera's FAT card can hold
+_ORIENTATION, _DATE_TIME, _EXIF_FOLDER = 0x0112, 0x0132, 0x8769  # EXIF 3.0, 4.6.5 and 4.6.3
+_ORIGINAL, _DIGITIZED = 0x9003, 0x9004  # EXIF 3.0, 4.6.6: DateTimeOriginal, DateTimeDigitized
+_NOTHING = "nothing of it could be read"
+_PILLOW_LOCK = threading.Lock()  # Pillow's limits are process-wide: one thread decodes at a time
+
+# Plugin classes are opened directly. Image.open would add the process-wide pixel limit's warnings, hide
+# why a file was refused, and lose photos whose multi-picture table is broken (AssertionError).
+_PLUGINS = {
+    PictureFormat.JPEG: ("PIL.JpegImagePlugin", "JpegImageFile"),
+    PictureFormat.PNG: ("PIL.PngImagePlugin", "PngImageFile"),
+    PictureFormat.GIF: ("PIL.GifImagePlugin", "GifImageFile"),
+    PictureFormat.BMP: ("PIL.BmpImagePlugin", "BmpImageFile"),
+    PictureFormat.TIFF: ("PIL.TiffImagePlugin", "TiffImageFile"),
+    PictureFormat.WEBP: ("PIL.WebPImagePlugin", "WebPImageFile"),
+    PictureFormat.JPEG_2000: ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
+    PictureFormat.AVIF: ("PIL.AvifImagePlugin", "AvifImageFile"),  # pillow-heif 1.8 reads none
+    PictureFormat.HEIF: ("pillow_heif", "HeifImageFile"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded picture, upright."""
+
+    pixels: NDArray[np.uint8]  # (h, w, 3) uint8 RGB, contiguous, at working size
+    width: int  # upright full size, pixels
+    height: int
+    taken_at: datetime | None  # EXIF, local time without zone
+    damage: str | None  # what is wrong with a file of which only a part could be read
+
+
+def read_file(path: str | bytes | os.PathLike[str]) -> bytes:
+    """Read a photo's bytes without ever blocking on, or being led astray by, what stands at `path`.
+
+    Only a regular file is read, the same one before and after opening, whole, and unchanged meanwhile.
+    Raises UnreadablePhoto for everything else.
+    """
+    try:
+        expected = os.lstat(path)
+        _check_regular(expected)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(path, flags), "rb", buffering=0) as file:  # noqa: PTH123 - pathlib has no flags
+            before = os.fstat(file.fileno())
+            if (before.st_dev, before.st_ino) != (expected.st_dev, expected.st_ino):
+                raise UnreadablePhoto("the file was replaced while it was being opened; index again")
+            _check_regular(before)
+            data = file.readall()
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        raise UnreadablePhoto(_refusal(error)) from error
+    if len(data) != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
+        raise UnreadablePhoto("another program changed the file while it was being read; index again")
+    return data
+
+
+def decode(data: bytes, size: int = 0) -> Picture:
+    """Decode a picture file upright, at about the size that is needed.
+
+    data: a file's bytes, of any PictureFormat; of an animation the first picture counts. size: wanted long
+    side in pixels, 0 for full size. `pixels` has a long side in [size, 2 * size), or the full size where that
+    is smaller. Colour profiles are not applied: embedders are trained on pictures whose profiles nobody
+    applied. Calls from several threads wait for each other.
+    Raises UnreadablePhoto when nothing of the picture can be decoded.
+    """
+    form = picture_format(data)
+    whole = _attempt(form, data, size, tolerant=False)
+    if isinstance(whole, Picture):
+        return whole
+    rescued = _attempt(form, data, size, tolerant=True)
+    if not isinstance(rescued, Picture):
+        raise UnreadablePhoto(whole)
+    if rescued.damage == _NOTHING:
+        raise UnreadablePhoto(f"{whole}: {_NOTHING}")
+    return replace(rescued, damage=f"{whole}: {rescued.damage}" if rescued.damage else whole)
+
+
+def resize(pixels: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
+    """Shrink a picture to a long side in pixels; a smaller picture comes back as it is.
+
+    pixels: (h, w, 3) uint8 RGB. Returns (h', w', 3) uint8 RGB, contiguous. Hamming: measured as fast as
+    bilinear (15 ms from 2.4 to 1.1 megapixels) and nearer to Lanczos (30 ms).
+    """
+    import numpy as np
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return pixels
+    target = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.array(Image.fromarray(pixels).resize(target, Image.Resampling.HAMMING))  # a copy: writable
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def _check_regular(status: os.stat_result) -> None:
+    """Raise UnreadablePhoto for what is not a regular file of a sensible size."""
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a named pipe"}
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != stat.S_IFREG:
+        raise UnreadablePhoto(f"not a regular file, but {kinds.get(kind, 'a device or socket')}")
+    if status.st_size == 0:
+        raise UnreadablePhoto("the file is empty (0 bytes)")
+    if status.st_size > FILE_LIMIT:
+        raise UnreadablePhoto(
+            f"the file has {status.st_size / 2**20:.0f} MB; chueok reads pictures up to {FILE_LIMIT >> 20} MB"
+        )
+
+
+def _refusal(error: OSError) -> str:
+    """What the system said, in words for the photo's owner."""
+    if isinstance(error, FileNotFoundError):
+        return "the file is no longer there"
+    if isinstance(error, PermissionError):
+        return "permission denied: chueok may not read this file"
+    return f"the file cannot be read: {error.strerror or error}"
+
+
+# ---- decoding ------------------------------------------------------------------------------------
+
+
+def _attempt(form: PictureFormat, data: bytes, size: int, *, tolerant: bool) -> Picture | str:
+    """Decode once: the picture, or what is wrong with the file.
+
+    The error itself is dropped: its traceback would keep a half-decoded picture alive during the retry.
+    Raises UnreadablePhoto when a retry is pointless.
+    """
+    from PIL.Image import DecompressionBombError
+
+    try:
+        with _pillow_rules(tolerant=tolerant):
+            return _read(form, data, size, tolerant=tolerant)
+    except UnreadablePhoto:
+        raise
+    except MemoryError:
+        raise UnreadablePhoto("too large: there is not enough memory to decode it") from None
+    except DecompressionBombError:
+        raise UnreadablePhoto(f"too large: more than {PIXEL_LIMIT // 10**6} megapixels") from None
+    except Exception as error:  # noqa: BLE001 - hostile files make Pillow raise ten unrelated types (engine.md)
+        return _fault(form, error)
+
+
+@contextmanager
+def _pillow_rules(*, tolerant: bool) -> Iterator[None]:
+    """Pillow's process-wide switches as decoding needs them, silent, and put back afterwards."""
+    from PIL import AvifImagePlugin, Image, ImageFile
+
+    with (
+        _PILLOW_LOCK,
+        warnings.catch_warnings(),
+        _held(Image, "MAX_IMAGE_PIXELS", (PIXEL_LIMIT + 1) // 2),  # plugins raise above twice this
+        _held(ImageFile, "LOAD_TRUNCATED_IMAGES", tolerant),
+        _held(AvifImagePlugin, "DEFAULT_MAX_THREADS", 1),  # else one per core, in each reading process
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _held(module: ModuleType, name: str, value: object) -> Iterator[None]:
+    """Hold one setting of a module at a value."""
+    kept = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, kept)
+
+
+def _read(form: PictureFormat, data: bytes, size: int, *, tolerant: bool) -> Picture:
+    """Decode under the present rules; raises whatever Pillow raises."""
+    module, plugin = _PLUGINS[form]
+    image: ImageFile = getattr(importlib.import_module(module), plugin)(io.BytesIO(data))
+    width, height = image.size
+    if width * height > PIXEL_LIMIT:
+        megapixels = f"{width * height / 1e6:.0f} megapixels; chueok reads up to {PIXEL_LIMIT // 10**6}"
+        raise UnreadablePhoto(f"too large: the picture has {megapixels}")
+    if form is PictureFormat.JPEG:
+        _draft(image, size)
+    image.load()
+    if form is not PictureFormat.JPEG:
+        width, height = image.size  # TIFF has been turned upright, HEIF has found its true size
+    orientation, taken_at = _metadata(image)  # after loading: asked before, some good photos are lost
+    factor = max(1, max(image.size) // size) if size else 1
+    pixels = upright_rgb(image, factor, orientation)
+    if orientation > 4:
+        width, height = height, width
+    return Picture(pixels, width, height, taken_at, _loss(pixels, orientation) if tolerant else None)
+
+
+def _loss(pixels: NDArray[np.uint8], orientation: int) -> str | None:
+    """How much of a damaged picture is there; None when all of its area is."""
+    share = decoded_share(pixels, orientation)
+    if share == 0:
+        return _NOTHING
+    return f"{max(1, int(share * 100))} % of it could be read" if share < 1 else None
+
+
+def _draft(image: ImageFile, size: int) -> None:
+    """Let the JPEG decoder do the shrinking, to 1/2, 1/4 or 1/8, as far as the long side stays >= size."""
+    long_side = max(image.size)
+    if size and long_side >= 2 * size:
+        width, height = (max(1, side * size // long_side) for side in image.size)
+        image.draft(None, (width, height))
+
+
+def _fault(form: PictureFormat, error: Exception) -> str:
+    """What is wrong with a file, in words for its owner, with Pillow's own for whoever repairs it."""
+    detail = " ".join(str(error).split())[:100] or type(error).__name__
+    if "truncated" in detail.lower() or isinstance(error, EOFError):
+        return "the file is cut off"
+    return f"the {form} file is damaged ({detail})"
+
+
+# ---- metadata ------------------------------------------------------------------------------------
+
+
+def _metadata(image: Image) -> tuple[int, datetime | None]:
+    """EXIF orientation, 1..8, and the time the photo was taken; (1, None) where EXIF does not say."""
+    orientation, taken_at = 1, None
+    try:
+        exif = image.getexif()
+        if exif.get(_ORIENTATION) in range(1, 9):
+            orientation = int(exif[_ORIENTATION])
+        folder = exif.get_ifd(_EXIF_FOLDER)
+        times = (folder.get(_ORIGINAL), folder.get(_DIGITIZED), exif.get(_DATE_TIME))
+        taken_at = next((moment for moment in map(_moment, times) if moment), None)
+    except Exception:  # noqa: BLE001 - broken EXIF raises as many types as broken pixels, and loses no photo
+        return orientation, None
+    return orientation, taken_at
+
+
+def _moment(text: Any) -> datetime | None:
+    """An EXIF date and time, "2019:05:02 10:11:12" or like it; None for nonsense."""
+    numbers = (
+        re.match(r"\s*(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)", text)
+        if isinstance(text, str)
+        else None
+    )
+    try:
+        moment = datetime(*map(int, numbers.groups())) if numbers else None  # type: ignore[arg-type]
+    except ValueError:
+        return None
+    return moment if moment and moment.year in _YEARS else None

@@ -1,0 +1,159 @@
+"""Enrolling, renaming and forgetting people; changing the model keeps them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.fakes import make_tree
+
+from chueok.errors import NoUsableFace, UsageError
+from chueok.flow.find import find_matches
+from chueok.flow.forget import forget_everything, forget_path, forget_person
+from chueok.flow.models import use_model
+from chueok.flow.people import FaceChoice, enroll, find_person, rename
+from chueok.flow.scan import scan
+from chueok.flow.takeout import put_back, take_out
+from chueok.library import Library
+from chueok.records import CollectSummary, Conflict, Transfer
+
+
+@pytest.fixture
+def refs(tmp_path: Path) -> Path:
+    return make_tree(
+        tmp_path / "refs", {"mom.png": ["mom"], "dad.png": ["dad"], "both.png": ["mom", "dad"], "no.png": []}
+    )
+
+
+def names(library: Library) -> list[tuple[str, int]]:
+    return [(person.name, len(person.references)) for person in library.catalog.people.all()]
+
+
+def test_a_person_gets_more_references_but_each_once(library: Library, refs: Path) -> None:
+    first = enroll(library, "mom", [refs / "mom.png"])
+    again = enroll(library, "mom", [refs / "mom.png", refs / "both.png"], FaceChoice(number=1))
+    assert [record.already_known for record in first + again] == [False, True, False]
+    assert names(library) == [("mom", 2)]
+
+
+def test_enrolment_is_all_or_nothing(library: Library, refs: Path) -> None:
+    with pytest.raises(NoUsableFace, match=r"no\.png"):
+        enroll(library, "mom", [refs / "mom.png", refs / "no.png"])
+    assert names(library) == []
+
+
+def test_names_are_compared_composed(library: Library, refs: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "엄마")
+    enroll(library, decomposed, [refs / "mom.png"])
+    assert names(library) == [("엄마", 1)]
+    assert find_person(library, decomposed).name == "엄마"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "two\nlines", "bell\a"])
+def test_what_is_no_name_is_refused(library: Library, refs: Path, name: str) -> None:
+    with pytest.raises(UsageError):
+        enroll(library, name, [refs / "mom.png"])
+
+
+def test_renaming_keeps_references_and_refuses_a_taken_name(library: Library, refs: Path) -> None:
+    enroll(library, "mom", [refs / "mom.png"])
+    enroll(library, "dad", [refs / "dad.png"])
+    assert rename(library, "mom", "엄마").name == "엄마"
+    with pytest.raises(UsageError, match="already somebody"):
+        rename(library, "엄마", "dad")
+    with pytest.raises(UsageError, match="nobody named 'mom'"):
+        rename(library, "mom", "x")
+    assert names(library) == [("dad", 1), ("엄마", 1)]
+
+
+def traces(library: Library, vector: np.ndarray) -> list[str]:
+    """The state files in which any 64 bytes of an embedding can be found."""
+    data = vector.astype("<f4").tobytes()
+    windows = [data[start : start + 64] for start in range(0, len(data) - 64, 16)]
+    windows = [window for window in windows if window.strip(b"\0")]
+    return [
+        path.name
+        for path in library.folder.iterdir()
+        if any(window in path.read_bytes() for window in windows)
+    ]
+
+
+def test_a_forgotten_person_leaves_no_trace(library: Library, refs: Path, tmp_path: Path) -> None:
+    list(scan(library, make_tree(tmp_path / "album", {"a.png": ["ex"]})))
+    (enrolled,) = enroll(library, "mom", [refs / "mom.png"])
+    (vector,) = library.catalog.faces.vectors(library.model_id, [enrolled.face.id])[1]
+    list(scan(library))  # the index file now holds it too
+    assert set(traces(library, vector)) >= {"faces-1.hnsw"}
+    forget_person(library, "mom")
+    assert names(library) == []
+    assert traces(library, vector) == []
+    assert library.load_index()[1] == "ready"
+
+
+def test_forgetting_a_folder_forgets_its_faces(library: Library, tmp_path: Path) -> None:
+    album = make_tree(tmp_path / "album", {"a.png": ["ex"], "sub/b.png": ["dad"]})
+    list(scan(library, album))
+    forget_path(library, album / "sub")
+    assert library.catalog.counts() == {"photos": 1, "pictures": 1, "faces": 1, "people": 0}
+    forget_path(library, album)
+    assert library.catalog.photos.albums() == []
+    with pytest.raises(UsageError, match="nothing is known"):
+        forget_path(library, album)
+
+
+def test_forgetting_everything_leaves_an_empty_folder(
+    open_fake: Callable[..., Library], tmp_path: Path
+) -> None:
+    with open_fake() as library:
+        list(scan(library, make_tree(tmp_path / "album", {"a.png": ["ex"]})))
+        forget_everything(library)
+        assert [path.name for path in library.folder.iterdir()] == ["lock"]
+
+
+def test_another_model_keeps_people_even_without_their_reference_photos(
+    open_fake: Callable[..., Library], refs: Path, tmp_path: Path
+) -> None:
+    album = make_tree(tmp_path / "album", {"a.png": ["mom", "dad"], "b.png": ["dad"], "gone.png": ["mom"]})
+    with open_fake() as library:
+        list(scan(library, album))
+        enroll(library, "mom", [refs / "mom.png"])
+        before = [match.photo.name for match in find_matches(library, "mom", limit=1)]
+    (refs / "mom.png").unlink()
+    (album / "gone.png").unlink()
+    with open_fake(model="mobilefacenet", switch_model=True) as library:
+        list(use_model(library))
+    with open_fake() as library:
+        assert library.card.name == "mobilefacenet"
+        assert [match.photo.name for match in find_matches(library, "mom")] == before
+        assert library.load_index()[1] == "ready"
+
+
+def test_a_move_is_known_to_the_library_and_can_be_undone(
+    library: Library, refs: Path, tmp_path: Path
+) -> None:
+    album = make_tree(tmp_path / "album", {"a.png": ["mom"], "b.png": ["dad"]})
+    before = {path: path.read_bytes() for path in album.iterdir()}
+    list(scan(library, album))
+    enroll(library, "mom", [refs / "mom.png"])
+    photos = [match.photo for match in find_matches(library, "mom")]
+    *_, done = take_out(library, photos, tmp_path / "out", Transfer.MOVE, Conflict.RENAME)
+    assert isinstance(done, CollectSummary) and done.done == 1 and done.manifest
+    assert not (album / "a.png").exists()
+    assert find_matches(library, "mom") == []
+    list(put_back(library, done.manifest))
+    assert {path: path.read_bytes() for path in album.iterdir()} == before
+    assert [match.photo for match in find_matches(library, "mom")] == photos
+
+
+def test_copies_inside_an_album_are_not_indexed(library: Library, refs: Path, tmp_path: Path) -> None:
+    album = make_tree(tmp_path / "album", {"a.png": ["mom"], "b.png": ["dad"]})
+    list(scan(library, album))
+    enroll(library, "mom", [refs / "mom.png"])
+    photos = [match.photo for match in find_matches(library, "mom")]
+    list(take_out(library, photos, album / "of mom"))
+    assert (album / "of mom" / "a.png").exists()
+    list(scan(library))
+    assert [match.photo for match in find_matches(library, "mom")] == photos

@@ -1,0 +1,455 @@
+"""decode: every kind of picture becomes the same upright RGB; every kind of bad file a sentence."""
+
+from __future__ import annotations
+
+import csv
+import os
+import socket
+import time
+import warnings
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from tests.vision import pictures
+
+from chueok.errors import UnreadablePhoto
+from chueok.vision.decode import FILE_LIMIT, PIXEL_LIMIT, decode, read_file, resize
+
+JPEG_STEP = 12  # grey levels by which a JPEG of quality 95 without subsampling may differ
+SMOOTH: dict[str, object] = {"quality": 95, "subsampling": 0}
+READ_BY_CHUEOK = {"JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF"}
+
+
+def assert_shows(pixels: NDArray[np.uint8], expected: Image.Image, tolerance: int = 0) -> None:
+    wanted = pictures.rgb(expected)
+    assert (pixels.shape, pixels.dtype, pixels.flags.c_contiguous) == (wanted.shape, wanted.dtype, True)
+    assert int(np.abs(pixels.astype(int) - wanted).max()) <= tolerance
+
+
+def reason(data: bytes) -> str:
+    with pytest.raises(UnreadablePhoto) as caught:
+        decode(data)
+    return str(caught.value)
+
+
+# ---- orientation ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_every_orientation_is_turned_upright(form: str, orientation: int) -> None:
+    options: dict[str, dict[str, object]] = {
+        "JPEG": SMOOTH,
+        "WEBP": {"lossless": True},
+        "AVIF": {"quality": 100, "subsampling": "4:4:4"},
+    }
+    picture = decode(pictures.turned(pictures.scene(), orientation, form, **options.get(form, {})))
+    assert (picture.width, picture.height, picture.damage) == (96, 64, None)
+    assert_shows(picture.pixels, pictures.scene(), 0 if form in {"PNG", "WEBP", "TIFF"} else JPEG_STEP)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_reduced_picture_is_turned_upright_too(form: str, orientation: int) -> None:
+    picture = decode(pictures.turned(pictures.scene(384, 256), orientation, form), size=96)
+    assert (picture.width, picture.height) == (384, 256)
+    assert_shows(picture.pixels, pictures.scene(384, 256).reduce(4), 40)
+
+
+def test_heic_is_turned_upright_once() -> None:
+    data = pictures.heic(pictures.scene(), exif=pictures.exif(6).tobytes())
+    assert decode(data).pixels.shape == (96, 64, 3)
+
+
+@pytest.mark.parametrize("nonsense", [0, 9, 65535])
+def test_a_nonsense_orientation_is_ignored(nonsense: int) -> None:
+    data = pictures.encode(pictures.scene(), "PNG", exif=pictures.exif(nonsense))
+    assert_shows(decode(data).pixels, pictures.scene())
+
+
+# ---- modes and formats ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "JPEG2000"])
+def test_lossless_formats_come_out_exactly(form: str) -> None:
+    assert_shows(decode(pictures.encode(pictures.scene(), form)).pixels, pictures.scene())
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P"])
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "BMP", "GIF"])
+def test_few_colours_become_rgb(form: str, mode: str) -> None:
+    image = pictures.scene().convert(mode)
+    assert_shows(decode(pictures.encode(image, form)).pixels, image)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_jpeg_modes_become_rgb(mode: str) -> None:
+    image = pictures.scene().convert(mode)
+    assert_shows(decode(pictures.encode(image, "JPEG", **SMOOTH)).pixels, image, JPEG_STEP)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB"])
+def test_tiff_colour_spaces_become_rgb(mode: str) -> None:
+    if mode == "LAB":
+        from PIL import ImageCms
+
+        profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        image = ImageCms.profileToProfile(pictures.scene(), *profiles, outputMode="LAB")
+        assert image is not None
+    else:
+        image = pictures.scene().convert(mode)
+    picture = decode(pictures.encode(image, "TIFF"))
+    difference = np.abs(picture.pixels.astype(int) - pictures.rgb(pictures.scene()))
+    assert difference.mean() < 8  # LAB has no room for the purest blue
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_transparent_parts_are_white(mode: str) -> None:
+    image = pictures.scene().convert("RGBA" if mode != "LA" else "LA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size).point(lambda level: 255 * (level > 127)))
+    picture = decode(pictures.encode(image.quantize() if mode == "PA" else image, "PNG"))
+    assert (picture.pixels[:30] == 255).all()
+    difference = np.abs(picture.pixels.astype(int) - pictures.rgb(image.convert("RGB")))
+    assert difference[34:].max() <= (40 if mode == "PA" else 0)
+
+
+def test_a_transparent_picture_is_reduced_without_a_dark_fringe() -> None:
+    image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    image.paste((200, 100, 50, 255), (0, 0, 64, 31))
+    picture = decode(pictures.encode(image, "PNG"), size=32)
+    assert picture.pixels[15, 0].tolist() == [227, 177, 152]  # half (200, 100, 50), half white
+
+
+@pytest.mark.parametrize(("mode", "key"), [("P", 0), ("RGB", (1, 2, 3)), ("L", 2)])
+def test_a_transparent_colour_is_white(mode: str, key: object) -> None:
+    plain = Image.new("RGB", (8, 8), (1, 2, 3))
+    image = plain.quantize(1) if mode == "P" else plain.convert(mode)
+    assert (decode(pictures.encode(image, "PNG", transparency=key)).pixels == 255).all()
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_sixteen_bits_keep_the_picture(form: str) -> None:
+    levels = np.linspace(0, 65_535, 96 * 64).reshape(64, 96)
+    picture = decode(pictures.encode(Image.fromarray(levels.astype(np.uint16)), form))
+    expected = Image.fromarray((levels / 257).round().astype(np.uint8))
+    assert_shows(picture.pixels, expected, 1)
+
+
+@pytest.mark.parametrize("white", [1023, 4095, 16_383, 65_535])
+def test_the_bit_depth_is_seen_from_the_brightest_value(white: int) -> None:
+    levels = np.array([[0, white // 2, white]], np.uint16).repeat(4, axis=0)
+    picture = decode(pictures.encode(Image.fromarray(levels), "TIFF"))
+    assert picture.pixels[0, :, 0].tolist() in ([0, 127, 255], [0, 128, 255])
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0, 1e6])
+def test_floating_point_greys_are_scaled_by_their_range(scale: float) -> None:
+    levels = np.array([[0, 0.25, 1, np.nan]], np.float32).repeat(4, axis=0) * np.float32(scale)
+    picture = decode(pictures.encode(Image.fromarray(levels), "TIFF"))
+    assert picture.pixels[0, :, 0].tolist() == [0, 64, 255, 0]
+
+
+def test_negative_greys_are_black() -> None:
+    levels = np.array([[-1000, 0, 1000]], np.int32).repeat(4, axis=0)
+    picture = decode(pictures.encode(Image.fromarray(levels), "TIFF"))
+    assert picture.pixels[0, :, 1].tolist() == [0, 126, 252]  # white is 1023, black -1000
+
+
+def test_heic_and_avif_are_read() -> None:
+    for data in (pictures.heic(pictures.scene()), pictures.encode(pictures.scene(), "AVIF", quality=90)):
+        picture = decode(data)
+        assert (picture.width, picture.height, picture.damage) == (96, 64, None)
+        assert np.abs(picture.pixels.astype(int) - pictures.rgb(pictures.scene())).mean() < 4
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "MPO", "TIFF"])
+def test_the_first_picture_of_several_counts(form: str) -> None:
+    frames = [pictures.scene(), Image.new("RGB", (96, 64), "black")]
+    picture = decode(pictures.animation(frames, form))
+    assert (picture.width, picture.height, picture.damage) == (96, 64, None)
+    assert np.abs(picture.pixels.astype(int) - pictures.rgb(frames[0])).mean() < 16  # GIF: 256 colours
+
+
+# ---- size ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    width=st.integers(1, 500),
+    height=st.integers(1, 500),
+    size=st.integers(0, 600),
+    form=st.sampled_from(["JPEG", "BMP"]),
+)
+def test_the_long_side_is_between_the_wanted_size_and_its_double(
+    width: int, height: int, size: int, form: str
+) -> None:
+    picture = decode(pictures.encode(pictures.scene(width, height), form), size)
+    long_side = max(picture.pixels.shape)
+    assert (picture.width, picture.height) == (width, height)
+    if 0 < size < max(width, height):
+        assert size <= long_side < 2 * size or long_side <= 3  # 3 is the number of channels
+    else:
+        assert picture.pixels.shape == (height, width, 3)
+
+
+def test_strips_join_without_a_seam() -> None:
+    wide = Image.effect_noise((3000, 2400), 60)  # 7.2 megapixels: two strips
+    assert_shows(decode(pictures.encode(wide, "BMP")).pixels, wide)
+    assert_shows(decode(pictures.encode(wide, "BMP"), size=1000).pixels, wide.reduce(3), 1)
+
+
+def test_two_hundred_megapixels_are_read() -> None:
+    width, height = 17_320, 11_548
+    row = (np.arange(width) // 70 % 256).astype(np.uint8).tobytes()
+    picture = decode(pictures.png(width, height, 8, 0, row), size=1280)
+    assert (picture.width, picture.height, picture.pixels.shape) == (width, height, (889, 1333, 3))
+
+
+def test_resize_shrinks_to_the_long_side_and_never_enlarges() -> None:
+    pixels = pictures.rgb(pictures.scene(300, 200))
+    assert resize(pixels, 150).shape == (100, 150, 3)
+    assert resize(pixels, 300) is pixels
+    assert resize(pixels, 1000) is pixels
+    assert resize(np.zeros((1000, 1, 3), np.uint8), 100).shape == (100, 1, 3)
+
+
+# ---- the time a photo was taken ------------------------------------------------------------------
+
+
+def taken_at(**tags: object) -> datetime | None:
+    return decode(pictures.encode(pictures.scene(), "JPEG", exif=pictures.exif(**tags))).taken_at
+
+
+def test_the_original_time_comes_first_then_digitizing_then_change() -> None:
+    first, second, third = "2019:05:02 10:11:12", "2020:01:01 00:00:00", "2021:12:31 23:59:59"
+    assert taken_at(taken_at=first, digitized=second, changed=third) == datetime(2019, 5, 2, 10, 11, 12)
+    assert taken_at(digitized=second, changed=third) == datetime(2020, 1, 1)
+    assert taken_at(changed=third) == datetime(2021, 12, 31, 23, 59, 59)
+    assert taken_at() is None
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "0000:00:00 00:00:00",
+        "    :  :     :  :  ",
+        "2019:13:41 10:11:12",
+        "0019:05:02 10:11:12",
+        "",
+        "yesterday",
+    ],
+)
+def test_a_nonsense_time_is_no_time(nonsense: str) -> None:
+    assert taken_at(taken_at=nonsense) is None
+    assert taken_at(taken_at=nonsense, changed="2021:12:31 23:59:59") == datetime(2021, 12, 31, 23, 59, 59)
+
+
+def test_other_ways_to_write_a_time_are_understood() -> None:
+    assert taken_at(taken_at="2019-05-02T10:11:12+09:00") == datetime(2019, 5, 2, 10, 11, 12)
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF", "AVIF"])
+def test_every_format_tells_the_time(form: str) -> None:
+    data = pictures.encode(pictures.scene(), form, exif=pictures.exif(taken_at="2019:05:02 10:11:12"))
+    assert decode(data).taken_at == datetime(2019, 5, 2, 10, 11, 12)
+
+
+def test_heic_tells_the_time() -> None:
+    data = pictures.heic(pictures.scene(), exif=pictures.exif(taken_at="2019:05:02 10:11:12").tobytes())
+    assert decode(data).taken_at == datetime(2019, 5, 2, 10, 11, 12)
+
+
+def test_broken_exif_loses_no_photo() -> None:
+    data = pictures.encode(pictures.scene(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff garbage", **SMOOTH)
+    picture = decode(data)
+    assert (picture.taken_at, picture.damage) == (None, None)
+    assert_shows(picture.pixels, pictures.scene(), JPEG_STEP)
+
+
+# ---- damage --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_cut_jpeg_is_read_as_far_as_it_goes(orientation: int) -> None:
+    data = pictures.turned(pictures.noise(160, 160), orientation, quality=90)
+    picture = decode(data[: len(data) * 6 // 10])
+    assert picture.damage is not None
+    cause, _, share = picture.damage.partition(": ")
+    assert cause == "the file is cut off"
+    assert 50 <= int(share.removesuffix(" % of it could be read")) <= 70
+    assert (picture.width, picture.height) == (160, 160)
+
+
+def test_a_cut_png_is_read_as_far_as_it_goes() -> None:
+    data = pictures.encode(pictures.noise(), "PNG")
+    picture = decode(data[: len(data) // 2])
+    assert picture.damage is not None
+    assert picture.damage.startswith("the file is cut off: ")
+    np.testing.assert_array_equal(picture.pixels[:24], pictures.rgb(pictures.noise())[:24])
+
+
+def test_a_file_with_a_header_and_nothing_else_is_unreadable() -> None:
+    data = pictures.encode(pictures.noise(320, 240), "JPEG")
+    start = data.index(b"\xff\xda") + 14
+    assert reason(data[:start]) == "the file is cut off: nothing of it could be read"
+    assert reason(pictures.png(400, 300, 8, 2, b"", rows=0)).endswith("nothing of it could be read")
+
+
+def test_a_jpeg_with_a_broken_multi_picture_table_is_a_plain_jpeg() -> None:
+    data = pictures.animation([pictures.scene(), pictures.scene()], "MPO")
+    broken = data.replace(b"MPF\0II*\0", b"MPF\0II*\xff", 1)
+    assert broken != data
+    assert decode(broken).damage is None
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "the file is empty (0 bytes)"),
+        (b"\0" * 9999, "the file holds only zeros: its content was lost, perhaps on a failing disk"),
+        (b"%PDF-1.7 ...", "not a photo: it starts like a PDF document"),
+        (b"PK\x03\x04....", "not a photo: it starts like a ZIP archive"),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "not a photo: it starts like a video"),
+        (b"\0\0\0\x14ftyp", "not a photo: it starts like a video"),
+        (b"RIFF\0\0\0\0AVI LIST", "not a photo: it starts like a video or sound file"),
+        (b"<!DOCTYPE html>", "not a photo: it starts like a web page or drawing (HTML, XML or SVG)"),
+        (b"dear diary", "not a photo, or in a format that chueok does not know"),
+        (b"\xff", "not a photo, or in a format that chueok does not know"),
+    ],
+)
+def test_what_is_not_a_photo_is_named(data: bytes, sentence: str) -> None:
+    assert reason(data) == sentence
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        pictures.png(60_000, 60_000, 8, 2, b"", rows=0),
+        pictures.png(16_384, 16_384, 1, 0, b"", rows=0),
+        pictures.encode(pictures.scene(), "BMP").replace(b"`\0\0\0@\0\0\0", b"\0\0\1\0\0\0\1\0", 1),
+    ],
+)
+def test_more_than_the_pixel_limit_is_refused_before_decoding(bomb: bytes) -> None:
+    started = time.perf_counter()
+    assert reason(bomb).startswith("too large: the picture has ")
+    assert time.perf_counter() - started < 1
+
+
+def test_a_webp_canvas_of_the_largest_size_passes_the_limit() -> None:
+    assert PIXEL_LIMIT == 16_383 * 16_383
+
+
+def test_pillow_is_left_as_it_was_and_says_nothing() -> None:
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters)
+    data = pictures.encode(pictures.noise(), "JPEG")
+    decode(data[:-200])
+    with pytest.raises(UnreadablePhoto):
+        decode(data[:300])
+    assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters)) == before
+
+
+def test_mutated_photos_never_raise_anything_else() -> None:
+    scene = pictures.scene(48, 32)
+    originals = [
+        *(pictures.encode(scene, form) for form in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")),
+        pictures.encode(scene, "TIFF", compression="tiff_lzw"),
+        pictures.turned(scene, 6),
+        pictures.animation([scene, scene], "MPO"),
+        pictures.heic(scene),
+    ]
+    for number in range(330):
+        try:
+            picture = decode(pictures.mutated(originals[number % len(originals)], number), 24)
+        except UnreadablePhoto as error:
+            assert str(error).isprintable()
+        else:
+            assert picture.pixels.ndim == 3
+
+
+# ---- reading files -------------------------------------------------------------------------------
+
+
+def refusal(path: Path | bytes) -> str:
+    with pytest.raises(UnreadablePhoto) as caught:
+        read_file(path)
+    return str(caught.value)
+
+
+def test_a_file_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"x" * 100_000)
+    assert read_file(path) == read_file(os.fsencode(path)) == b"x" * 100_000
+
+
+def test_a_name_that_is_not_utf8_is_read(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff\xfe.jpg"
+    Path(os.fsdecode(name)).write_bytes(b"x")
+    assert read_file(name) == read_file(Path(os.fsdecode(name))) == b"x"
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    pipe, link, address = tmp_path / "pipe.jpg", tmp_path / "link.jpg", tmp_path / "socket.jpg"
+    os.mkfifo(pipe)
+    link.symlink_to(tmp_path / "nowhere")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(address))
+        refusals = [refusal(path) for path in (tmp_path, pipe, link, address, Path("/dev/null"))]
+    assert refusals == [
+        "not a regular file, but a folder",
+        "not a regular file, but a named pipe",
+        "not a regular file, but a symbolic link",
+        "not a regular file, but a device or socket",
+        "not a regular file, but a device or socket",
+    ]
+
+
+def test_missing_empty_huge_and_forbidden_files_are_named(tmp_path: Path) -> None:
+    empty, huge, forbidden = tmp_path / "empty", tmp_path / "huge", tmp_path / "forbidden"
+    empty.touch()
+    huge.touch()
+    os.truncate(huge, FILE_LIMIT + 1)
+    forbidden.write_bytes(b"x")
+    forbidden.chmod(0)
+    assert refusal(tmp_path / "gone") == "the file is no longer there"
+    assert refusal(empty) == "the file is empty (0 bytes)"
+    assert refusal(huge) == "the file has 512 MB; chueok reads pictures up to 512 MB"
+    if os.geteuid() != 0:
+        assert refusal(forbidden) == "permission denied: chueok may not read this file"
+
+
+# ---- real files ----------------------------------------------------------------------------------
+
+
+def test_real_bad_files_end_well_and_soon(shared: Path) -> None:
+    with (shared / "badinput" / "MANIFEST.tsv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    lost, invented = [], []
+    for row in rows:
+        started = time.perf_counter()
+        try:
+            decode(read_file(shared / "badinput" / row["file"]), 1280)
+        except UnreadablePhoto as error:
+            blank = str(error).endswith("nothing of it could be read")
+            if row["pillow_outcome"] == "rgb" and row["format"] in READ_BY_CHUEOK and not blank:
+                lost.append((row["file"], str(error)))
+        else:
+            if row["format"] not in READ_BY_CHUEOK and not row["file"].endswith((".heic", ".heif")):
+                invented.append(row["file"])
+        assert time.perf_counter() - started < 5, row["file"]
+    assert (len(rows), lost, invented) == (542, [], [])
+
+
+def test_every_photo_of_the_real_albums_is_whole(shared: Path) -> None:
+    photos = [
+        path
+        for path in sorted((shared / "albums").rglob("*"))
+        if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
+    ]
+    damaged = [path for path in photos if decode(read_file(path), 640).damage]
+    assert (len(photos) > 100, damaged) == (True, [])
