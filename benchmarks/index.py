@@ -17,12 +17,13 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageOps
+
+from benchmarks.clock import Run, measure
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE / "out"
@@ -30,16 +31,9 @@ LAST = HERE / "last.json"
 MATERIAL = Path(os.environ.get("CHUEOK_TEST_DATA", HERE.parent.parent / "shared")) / "albums"
 SOURCE_ALBUMS = ("kpop_events", "leaders", "compreface")
 CHUEOK = [str(Path(sys.executable).with_name("chueok"))]
-SAMPLE_EVERY = 0.1  # seconds between two looks at the memory
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One process and its children, from start to end."""
-
-    seconds: float  # wall
-    cpu_seconds: float  # user and system, children included
-    megabytes: float  # peak of the summed proportional set size (PSS) of the whole process tree
+QUIET = (
+    0.5  # load average; beside others torch's threads wait for each other: 191 s for what takes 11 s alone
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,55 +88,17 @@ def phone(image: Image.Image) -> Image.Image:
     return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
 
 
-# ---- the clock -----------------------------------------------------------------------------------
+# ---- the contest ---------------------------------------------------------------------------------
 
 
-def run(contender: Contender, environment: dict[str, str]) -> Run:
-    """Run one contender to its end and measure it; a failure ends the benchmark with its words."""
+def time_once(contender: Contender, environment: dict[str, str]) -> Run:
+    """One run of a contender, from nothing if it wants to; a failure ends the benchmark with its words."""
     if contender.fresh:
         shutil.rmtree(contender.fresh, ignore_errors=True)
-    started, peak = time.perf_counter(), 0.0
-    with (OUT / "stderr.txt").open("w+b") as words:
-        process = subprocess.Popen(
-            contender.command, stdout=subprocess.DEVNULL, stderr=words, env=environment
-        )
-        while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
-            peak = max(peak, sum(proportional_set_size(pid) for pid in family(process.pid)))
-            time.sleep(SAMPLE_EVERY if time.perf_counter() - started > 1 else 0.005)
-        seconds = time.perf_counter() - started
-        _, status, usage = ended
-        process.returncode = os.waitstatus_to_exitcode(status)
-        words.seek(0)
-        if process.returncode:
-            sys.exit(
-                f"{' '.join(contender.command)} ended with {process.returncode}:\n{words.read().decode()}"
-            )
-    return Run(seconds, usage.ru_utime + usage.ru_stime, peak / 2**20)
-
-
-def family(root: int) -> list[int]:
-    """The process and all its descendants, from /proc."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:  # it has just ended
-                continue
-            children.setdefault(parent, []).append(int(entry.name))
-    members = [root]
-    for member in members:
-        members += children.get(member, [])
-    return members
-
-
-def proportional_set_size(pid: int) -> int:
-    """A process's memory in bytes, what it shares divided among the sharers; 0 once it has ended."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+        return measure(contender.command, environment)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{contender.name}: {error}\n{error.stderr}")
 
 
 def alternate(contenders: list[Contender], rounds: int, environment: dict[str, str]) -> dict[str, list[Run]]:
@@ -150,13 +106,10 @@ def alternate(contenders: list[Contender], rounds: int, environment: dict[str, s
     runs: dict[str, list[Run]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         for contender in contenders:
-            result = run(contender, environment)
+            result = time_once(contender, environment)
             runs[contender.name].append(result)
             print(f"round {number + 1}: {contender.name}: {result.seconds:.2f} s", file=sys.stderr)
     return runs
-
-
-# ---- the contest ---------------------------------------------------------------------------------
 
 
 def contenders(one: Path, web_photos: Path, phone_photos: Path) -> list[Contender]:
@@ -208,7 +161,7 @@ def warm(all_contenders: list[Contender], environment: dict[str, str]) -> None:
     """Fill the compile cache and the library the single commands ask: `index` for real, the rest once."""
     for contender in all_contenders:
         if not contender.name.startswith("script"):
-            run(contender, environment)
+            time_once(contender, environment)
 
 
 # ---- the table -----------------------------------------------------------------------------------
@@ -267,14 +220,16 @@ def main(rounds: int, *, keep: bool) -> None:
     """Prepare, warm up, measure, print, write."""
     if not MATERIAL.is_dir():
         sys.exit(f"no photos at {MATERIAL}: set CHUEOK_TEST_DATA to the folder of test material")
+    load = os.getloadavg()[0]
+    if keep and load > QUIET:
+        sys.exit(f"the load is {load:.1f}: a table to keep needs a quiet machine; wait, or leave out --keep")
     inputs = OUT / "inputs"
     albums = [
         prepare(inputs / "one photo", 1, web),  # what a start costs
         prepare(inputs / "web", 24, web),
         prepare(inputs / "phone", 8, phone),
     ]
-    field, load = contenders(*albums), os.getloadavg()[0]
-    environment = defaults()
+    field, environment = contenders(*albums), defaults()
     warm(field, environment)
     table = summary(field, alternate(field, rounds, environment))
     show(table, json.loads(LAST.read_text())["table"] if LAST.exists() else {})
@@ -286,9 +241,7 @@ def main(rounds: int, *, keep: bool) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--keep", action="store_true", help="make this the committed table")
     options = parser.parse_args()

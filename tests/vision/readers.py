@@ -11,10 +11,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from tests.vision import pictures
+
 from chueok.errors import ModelInvalid, ModelMissing, UnreadablePhoto
 from chueok.records import PhotoReading
 from chueok.vision.decode import decode
-from tests.vision import pictures
 
 Task = tuple[str, int]
 

@@ -92,7 +92,8 @@ def test_what_is_compiled_is_private(compiled_once: Path, network: Network) -> N
 
 @pytest.mark.weights
 def test_what_is_compiled_computes_the_same_for_any_batch(cache: Path, network: Network) -> None:
-    session = open_session(*compiled(cache, [network]))
+    (path,) = compiled(cache, [network])
+    session = open_session(path)
     for count in (1, 5):
         rows = np.arange(3 * count, dtype=np.float32).reshape(count, 3)
         (answer,) = session.run(None, {"image": rows})

@@ -299,7 +299,7 @@ def test_reading_processes_die_with_their_parent(how: signal.Signals, task: str)
 
 def test_a_stopped_run_goes_on_where_it_was() -> None:
     """Ctrl-Z stops parent and children; the time they were stopped is not counted."""
-    text = script(("ok", 1), ("sleep", 2)).replace("2, 60, 500", "1, 3, 500")
+    text = script(("ok", 1), ("sleep", 1)).replace("2, 60, 500", "1, 1.5, 500")
     with subprocess.Popen(
         [sys.executable, "-c", text], stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as parent:
@@ -310,9 +310,9 @@ def test_a_stopped_run_goes_on_where_it_was() -> None:
             os.kill(pid, signal.SIGSTOP)
         time.sleep(0.1)
         workers = children(parent.pid)
-        time.sleep(3.4)
+        time.sleep(1.7)
         os.kill(parent.pid, signal.SIGCONT)
         time.sleep(0.3)
         for worker in workers:
             os.kill(worker, signal.SIGCONT)
-        assert parent.stdout.readline() == "('sleep', 2) 2\n"
+        assert parent.stdout.readline() == "('sleep', 1) 1\n"

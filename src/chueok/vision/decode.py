@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PIXEL_LIMIT = 16_383**2  # 268 megapixels (engine.md): a WebP's largest; real 200-megapixel photos pass
 FILE_LIMIT = 512 * 2**20  # bytes; with its decoded picture a larger file breaks settings.worker_megabytes
 _YEARS = range(1826, 2108)  # the oldest surviving photograph; the last year a camera's FAT card can hold
+_TIME = re.compile(r"\s*(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)")
 _ORIENTATION, _DATE_TIME, _EXIF_FOLDER = 0x0112, 0x0132, 0x8769  # EXIF 3.0, 4.6.5 and 4.6.3
 _ORIGINAL, _DIGITIZED = 0x9003, 0x9004  # EXIF 3.0, 4.6.6: DateTimeOriginal, DateTimeDigitized
 _NOTHING = "nothing of it could be read"
@@ -264,11 +265,7 @@ def _metadata(image: Image) -> tuple[int, datetime | None]:
 
 def _moment(text: Any) -> datetime | None:
     """An EXIF date and time, "2019:05:02 10:11:12" or like it; None for nonsense."""
-    numbers = (
-        re.match(r"\s*(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)", text)
-        if isinstance(text, str)
-        else None
-    )
+    numbers = _TIME.match(text) if isinstance(text, str) else None
     try:
         moment = datetime(*map(int, numbers.groups())) if numbers else None  # type: ignore[arg-type]
     except ValueError:

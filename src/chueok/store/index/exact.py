@@ -56,9 +56,8 @@ class ExactIndex:
         """Add vectors: ids (n,) int64 from 0, vectors (n, d) float32, unit rows; on ValueError, none of them."""
         ids, vectors = self.checked(ids, vectors)
         self._ids, self._vectors = np.concatenate([self._ids, ids]), np.concatenate([self._vectors, vectors])
-        if (
-            np.diff(self._ids) < 0
-        ).any():  # the catalog gives rising ids, and moving the rows doubles the time
+        # the catalog gives rising ids, and moving the rows doubles the time
+        if (np.diff(self._ids) < 0).any():
             order = np.argsort(self._ids, kind="stable")
             self._ids, self._vectors = self._ids[order], self._vectors[order]
 

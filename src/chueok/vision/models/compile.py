@@ -145,7 +145,8 @@ def _verify_weights(network: Network) -> None:
         found = _sha256(network.weights)
     except OSError as error:
         raise ModelMissing(
-            f"the weights of {network.name} cannot be read: {network.weights}: {error.strerror}"
+            f"the weights of {network.name} cannot be read: {network.weights}: {error.strerror}. "
+            "Install them again."
         ) from error
     if found != network.sha256:
         raise ModelInvalid(
@@ -170,8 +171,8 @@ def _export(jobs: Sequence[tuple[str, Path, Path]], lock: IO[bytes]) -> None:
     if child.returncode > 0:
         reason = (child.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
     raise OperationFailed(
-        f"a network could not be compiled: {reason} "
-        "(it needs torch and facenet-pytorch as chueok installs them; reinstalling chueok brings them back)"
+        f"a network could not be compiled: {reason.removesuffix('.')}. Make room if the disk is full; "
+        "otherwise reinstall chueok, which brings torch and facenet-pytorch back as they should be."
     )
 
 
