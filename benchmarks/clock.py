@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-SAMPLE_EVERY = 0.1  # seconds between two looks at the memory; a look takes a few milliseconds
-FIRST_SECOND_EVERY = 0.005  # in which short commands live
+LOOK_EVERY = 0.05  # seconds between two looks at the memory; a look takes a few milliseconds
+TICK = 0.005  # seconds; the precision of the wall time
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,15 @@ class Run:
 
 def measure(command: list[str], environment: dict[str, str]) -> Run:
     """Run a command to its end. Raises CalledProcessError, with what it said, if it fails."""
-    started, peak = time.perf_counter(), 0.0
+    started = look = time.perf_counter()
+    peak = 0
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=words, env=environment)
         while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
-            peak = max(peak, sum(proportional_set_size(pid) for pid in family(process.pid)))
-            time.sleep(SAMPLE_EVERY if time.perf_counter() - started > 1 else FIRST_SECOND_EVERY)
+            if time.perf_counter() >= look:
+                peak = max(peak, sum(proportional_set_size(pid) for pid in family(process.pid)))
+                look = time.perf_counter() + LOOK_EVERY
+            time.sleep(TICK)
         seconds = time.perf_counter() - started
         _, status, usage = ended
         process.returncode = os.waitstatus_to_exitcode(status)

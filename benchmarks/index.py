@@ -21,9 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps
-
 from benchmarks.clock import Run, measure
+from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE / "out"
@@ -31,9 +30,8 @@ LAST = HERE / "last.json"
 MATERIAL = Path(os.environ.get("CHUEOK_TEST_DATA", HERE.parent.parent / "shared")) / "albums"
 SOURCE_ALBUMS = ("kpop_events", "leaders", "compreface")
 CHUEOK = [str(Path(sys.executable).with_name("chueok"))]
-QUIET = (
-    0.5  # load average; beside others torch's threads wait for each other: 191 s for what takes 11 s alone
-)
+# Load average. Beside other programs torch's threads wait for each other: the script took 191 s for what takes 11 s.
+QUIET = 0.5
 
 
 @dataclass(frozen=True, slots=True)

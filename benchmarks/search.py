@@ -26,6 +26,7 @@ from typing import TypeVar
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported: both engines get one thread
 
 import numpy as np
+from benchmarks.crowd import Floats, a_crowd, people_to_find
 from numpy.typing import NDArray
 
 from chueok.store.index.base import VectorIndex
@@ -37,24 +38,9 @@ SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000,
 THRESHOLDS = (0.30, 0.36, 0.45, 0.55)  # from among the impostors up to the middle of a person's own faces
 TOP = 50
 
-Floats = NDArray[np.float32]
 T = TypeVar("T")
 Ask = Callable[[VectorIndex, Floats], NDArray[np.int64]]
-
-
-@dataclass(frozen=True, slots=True)
-class Crowd:
-    """Where the faces of made-up people lie."""
-
-    centres: Floats  # (p, d) unit
-    within: Floats  # (p,) similarity of two faces of that person
-    sizes: NDArray[np.int64]  # (p,) photos, the largest first
-
-    def faces_of(self, who: NDArray[np.int64], random: np.random.Generator) -> Floats:
-        """One new face each of these people: (n, d) unit rows."""
-        noise = unit(random.standard_normal((len(who), self.centres.shape[1]), np.float32))
-        within = self.within[who, None]
-        return unit(np.sqrt(within) * self.centres[who] + np.sqrt(1 - within) * noise)
+Timed = tuple[NDArray[np.int64], float]  # ids, milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +76,8 @@ class Warm:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--faces", type=int, default=100_000)
-    parser.add_argument("--dimension", type=int, default=128)
-    parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    for name, default in (("faces", 100_000), ("dimension", 128), ("queries", 200), ("seed", 1)):
+        parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
 
     random = np.random.default_rng(options.seed)
@@ -115,34 +99,6 @@ def main() -> None:
     warm += compare(f"top {TOP}", index, exact, list(crowd.faces_of(wanted, random)[:, None]), nearest)
     print_warm(warm)
     save(options, cold, warm)
-
-
-# ---- the album ----------------------------------------------------------------------------------
-
-
-def a_crowd(faces: int, dimension: int, random: np.random.Generator) -> Crowd:
-    """People with `faces` photos in all: one with 5,000 or a quarter, the others Pareto with many singles."""
-    sizes = [min(5_000, faces // 4)]
-    while (left := faces - sum(sizes)) > 0:
-        sizes.append(int(min(left, faces // 50 + 1, 1 + random.pareto(0.8) * 2)))
-    people = len(sizes)
-    # six populations; two people of one share 0.25, so that impostors reach 0.3 as they do among relatives
-    populations = unit(random.standard_normal((6, dimension)))[random.integers(6, size=people)]
-    centres = unit(0.5 * populations + np.sqrt(0.75) * unit(random.standard_normal((people, dimension))))
-    return Crowd(centres, random.uniform(0.5, 0.8, people).astype(np.float32), np.array(sizes))
-
-
-def people_to_find(crowd: Crowd, count: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Whom to look for: the largest person, half drawn by person and half by photo."""
-    by_person = random.integers(len(crowd.sizes), size=count // 2)
-    by_photo = random.choice(len(crowd.sizes), count - count // 2 - 1, p=crowd.sizes / crowd.sizes.sum())
-    return np.concatenate([[0], by_person, by_photo])
-
-
-def unit(rows: NDArray[np.floating]) -> Floats:
-    """Rows brought to length 1, float32."""
-    result: Floats = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    return result
 
 
 # ---- a cold command -----------------------------------------------------------------------------
@@ -238,12 +194,7 @@ def compare(
     ]
 
 
-def judged(
-    engine: str,
-    question: str,
-    truths: list[tuple[NDArray[np.int64], float]],
-    answers: list[tuple[NDArray[np.int64], float]],
-) -> Warm:
+def judged(engine: str, question: str, truths: list[Timed], answers: list[Timed]) -> Warm:
     """How one engine's answers and times compare with those of exact search."""
     hits = [
         int(np.isin(truth, answer).sum()) for (truth, _), (answer, _) in zip(truths, answers, strict=True)

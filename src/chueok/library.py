@@ -174,8 +174,8 @@ class Library:
             return index, None
         exact = ExactIndex(self.card.dimension)
         exact.add(*self.catalog.faces.vectors(self.model_id))
-        advice = "run `chueok index` to rebuild it; until then searches are exact and a little slower"
-        return exact, f"the index file is {state}: {advice}" if state != "missing" and len(exact) else None
+        advice = "run `chueok index` to make it anew; until then searches are exact and a little slower"
+        return exact, f"the index file is {state}: {advice}" if state == "damaged" else None
 
     def load_index(self) -> tuple[HnswIndex | None, str]:
         """The index file brought up to the catalog in memory, and its state.
@@ -193,6 +193,8 @@ class Library:
         try:
             index = HnswIndex.load(self.index_path, IndexStamp(**stamp))
         except IndexDamaged:
+            if self.is_being_written():
+                return None, "stale"  # the new file is in place, its stamp not yet committed
             return None, "damaged" if self.index_path.exists() else "missing"
         wanted, held = self.catalog.faces.ids(self.model_id), index.ids()
         absent = np.setdiff1d(wanted, held, assume_unique=True)

@@ -88,6 +88,13 @@ def test_pictures_that_cannot_stand_for_anybody_are_named(
     assert (result.unreadable, result.summary.unusable, result.summary.people) == (1, 2, 2)
 
 
+def test_links_to_pictures_are_followed(library: Library, selfie: Path, tmp_path: Path) -> None:
+    gallery = make_tree(tmp_path / "gallery", {"a.png": ["dad"]})
+    (gallery / "twin.png").symlink_to(make_tree(tmp_path, {"far/t.png": ["mom"]}) / "far" / "t.png")
+    (tmp_path / "me.png").symlink_to(selfie)
+    assert [answer.name for answer in lookalike(library, tmp_path / "me.png", gallery)] == ["twin", "a"]
+
+
 def test_the_enrolled_people_are_the_default_gallery(library: Library, selfie: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nobody is enrolled"):
         lookalike(library, selfie)

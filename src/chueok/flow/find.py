@@ -84,9 +84,10 @@ def find(library: Library, query: Query, clock: Callable[[], float] = time.monot
     if any(not person.face_ids for person in people):
         empty = next(person.name for person in people if not person.face_ids)
         raise UsageError(f"{empty} has no reference for the model {library.card.name}; enrol one more photo")
-    index, warning = library.search_index()
-    sightings = recognise(library, index, people, limit)
-    matches = _matches(library, query, expression, sightings, limit)
+    with library.catalog.snapshot():
+        index, warning = library.search_index()
+        sightings = recognise(library, index, people, limit)
+        matches = _matches(library, query, expression, sightings, limit)
     summary = FindSummary(
         people=tuple(wanted(expression)),
         photos=len(matches),

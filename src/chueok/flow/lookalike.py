@@ -166,7 +166,9 @@ def _folder(library: Library, folder: Path) -> Gallery:
     notes: list[Note] = []
     chosen: dict[Path, Face] = {}
     unreadable = 0
-    for path, picture in sorted(library.read_all(named), key=lambda item: item[0]):
+    links = {path.resolve(): path for path in named}
+    for real, picture in sorted(library.read_all(links), key=lambda item: item[0]):
+        path = links[real]
         if isinstance(picture, UnreadablePhoto):
             unreadable += 1
             notes.append(Note(f"left out of the gallery: {path}: {picture}"))

@@ -83,7 +83,7 @@ def tidy_name(name: str) -> str:
 def reference_face(library: Library, path: Path, choice: FaceChoice = FaceChoice()) -> Face:
     """The face a reference photo stands for. Raises ReferenceUnreadable, NoUsableFace."""
     try:
-        picture = library.read(path)
+        picture = library.read(path.resolve())  # the user's own link may be followed
     except UnreadablePhoto as error:
         raise ReferenceUnreadable(f"the reference {path} cannot be used: {error}") from error
     return choose_face(library.catalog.faces.of_pictures([picture.id])[picture.id], path, choice)
@@ -122,7 +122,7 @@ def _crop(path: Path, face: Face) -> ReferenceCrop:
     from chueok.vision.decode import decode, read_file
 
     box = face.detection.box
-    picture = decode(read_file(path))
+    picture = decode(read_file(path.resolve()))
     side = max(box.width, box.height) * (1 + 2 * CROP_MARGIN)
     left, top = box.x + (box.width - side) / 2, box.y + (box.height - side) / 2
     pixels = min(CROP_SIDE, round(side))

@@ -31,7 +31,7 @@ def why(library: Library, photo: Path | str, person: str, choice: FaceChoice = F
     limit, origin = match_threshold(library)
     (wanted,) = resolve(library, [person], choice)
     try:
-        picture = library.read(path)
+        picture = library.read(path.resolve())
     except UnreadablePhoto as error:
         raise ReferenceUnreadable(f"{path} cannot be looked at: {error}") from error
     faces = library.catalog.faces.of_pictures([picture.id])[picture.id]

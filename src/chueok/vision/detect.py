@@ -118,7 +118,7 @@ class MtcnnDetector:
         """Find every face, largest first.
 
         image: (h, w, 3) uint8 RGB, upright; searched at the size it has. Boxes and landmarks are in its pixels
-        and may reach over its border, where a face does. Memory: 12 bytes a pixel, and some tens of megabytes.
+        and may reach over its border, where a face does. Memory: 12 bytes a pixel, and about 60 MB.
         """
         means = Means(image)
         boxes = self._refine(means, self._propose(means))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _HALF = 127.5  # MTCNN's input is (pixel - 127.5) / 128
 _SPREAD = 128
+_ROWS = 64  # summed at a time: numpy makes a copy of its answer, which for the whole image doubles the memory
 
 
 class Means:
@@ -27,7 +28,8 @@ class Means:
         self.height, self.width = image.shape[:2]
         # uint32 overflows beyond 16.8 megapixels of white, harmlessly: differences of sums wrap back
         sums = np.zeros((self.height + 1, self.width + 1, 3), np.uint32)
-        np.cumsum(image, axis=1, out=sums[1:, 1:])
+        for first in range(0, self.height, _ROWS):
+            np.cumsum(image[first : first + _ROWS], axis=1, out=sums[first + 1 : first + 1 + _ROWS, 1:])
         for row in range(1, self.height):  # np.cumsum(axis=0) walks down columns: three times slower
             sums[row + 1] += sums[row]
         self._sums = sums

@@ -50,6 +50,10 @@ class Catalog:
         """All changes inside, or none of them."""
         return self._db.transaction()
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """All questions inside see the same moment, whatever another process commits meanwhile."""
+        return self._db.snapshot()
+
     def wipe_free_space(self) -> None:
         """Leave no trace of deleted rows in the catalog or its write-ahead log."""
         self._db.change("vacuum")

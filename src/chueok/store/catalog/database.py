@@ -85,6 +85,15 @@ class Database:
                 self._db.execute("rollback")
             raise
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All questions inside see the same moment, whatever another process commits meanwhile."""
+        self.change("begin")
+        try:
+            yield
+        finally:
+            self._db.execute("rollback")
+
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """The rows of a question."""
         with _explained(self.path):
