@@ -12,7 +12,6 @@ from typing import Any
 
 from chueok.errors import UsageError
 
-
 DEFAULT_MODEL = "lite"  # packaged, so that a fresh machine works offline
 
 

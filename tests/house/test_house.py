@@ -47,7 +47,7 @@ def test_importing_loads_nothing_heavy(code: str) -> None:
 
 def test_only_the_workshop_imports_torch() -> None:
     importers = {path.name for path in SOURCES if re.search(r"(import|from) torch", path.read_text("utf-8"))}
-    assert importers == {"export.py", "mobilefacenet.py", "mtcnn.py", "networks.py"}
+    assert importers == {"compile.py", "export.py", "mobilefacenet.py", "mtcnn.py", "networks.py"}
 
 
 def test_nothing_is_unpickled_or_trusted() -> None:

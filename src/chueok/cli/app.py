@@ -12,7 +12,6 @@ from chueok.cli.session import Shared
 
 app = typer.Typer(
     name="chueok",
-    help="Find the photos a person is in. Offline: nothing leaves this machine.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -50,4 +49,5 @@ def shared(
         bool, typer.Option("--version", "-V", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
+    """Find the photos a person is in. Offline: nothing leaves this machine."""
     context.obj = Shared(library, config, quiet, verbose, color, debug)

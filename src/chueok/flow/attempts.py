@@ -56,6 +56,7 @@ def each(
 def summary(
     tally: Counter[Step | None], transfer: Transfer, destination: Path, manifest: Path | None
 ) -> CollectSummary:
+    """The last event of a collection, from how often each step was taken (None: failed)."""
     return CollectSummary(
         transfer=transfer,
         destination=destination,

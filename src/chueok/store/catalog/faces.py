@@ -185,6 +185,7 @@ class Faces:
 
 
 def face_from_row(row: Any) -> Face:
+    """A face from the columns of FACE."""
     face_id, x, y, width, height, probability, landmarks = row
     values = struct.unpack("<10d", landmarks)
     points = tuple(zip(values[::2], values[1::2], strict=True))
