@@ -223,25 +223,32 @@ class Library:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the library's writer lock; the kernel frees it when the process dies. Raises LibraryLocked."""
-        descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        """Hold the writer lock, which the kernel frees when the process dies, over a catalog found whole.
+
+        Raises LibraryLocked, CatalogDamaged.
+        """
+        descriptor = self._open_lock()
         try:
             if not _try_lock(descriptor):
                 raise LibraryLocked(
                     f"another chueok is writing to {self.folder}; wait for it, or stop it with Ctrl-C: what it has "
                     "learned is kept"
                 )
+            self.catalog.check()
             yield
         finally:
             os.close(descriptor)
 
     def is_being_written(self) -> bool:
         """Whether some run holds the writer lock now."""
+        descriptor = self._open_lock()
         try:
-            with self.writing():
-                return False
-        except LibraryLocked:
-            return True
+            return not _try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _open_lock(self) -> int:
+        return os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
 def open_library(

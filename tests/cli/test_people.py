@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -50,9 +50,7 @@ def test_the_first_enrolment_makes_the_library_and_is_named_in_one_composed_form
 
 
 @pytest.mark.usefixtures("library")
-def test_a_reference_of_several_people_is_refused_until_one_is_chosen(
-    chueok: Chueok, sample: Sample
-) -> None:
+def test_a_reference_of_several_people_is_refused_until_one_is_chosen(chueok: Chueok, sample: Sample) -> None:
     pair = sample.album / PAIR
     before = chueok("people", "list").lines
     refused = chueok("enroll", "somebody", sample.folder / "selfie.jpg", pair)
@@ -71,13 +69,17 @@ def test_a_reference_of_several_people_is_refused_until_one_is_chosen(
 
 
 @pytest.mark.usefixtures("library")
-def test_a_reference_that_cannot_be_used_is_refused(
-    chueok: Chueok, sample: Sample, tmp_path: Path
-) -> None:
+def test_a_reference_that_cannot_be_used_is_refused(chueok: Chueok, sample: Sample, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     answers = [
         chueok("enroll", "nobody", reference)
-        for reference in (sample.album / COFFEE, tmp_path / "text.jpg", tmp_path / "gone.jpg", "/dev/zero", tmp_path)
+        for reference in (
+            sample.album / COFFEE,
+            tmp_path / "text.jpg",
+            tmp_path / "gone.jpg",
+            "/dev/zero",
+            tmp_path,
+        )
     ]
     assert [(answer.code, answer.out) for answer in answers] == [(4, b"")] * 5
     coffee, text, gone, device, folder = (answer.err for answer in answers)
@@ -182,24 +184,3 @@ def test_forget_does_nothing_unless_told_one_thing(
     before = {name: stamp[1:3] for name, stamp in stamps(library).items()}
     assert chueok("forget", *arguments).code == 2
     assert {name: stamp[1:3] for name, stamp in stamps(library).items()} == before
-
-
-# ---- lookalike against enrolled people is in test_lookalike.py ----
-
-
-@pytest.mark.usefixtures("library")
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_shell_completes_names_of_people(
-    chueok: Chueok, sample: Sample, shell: str, make_name: Callable[[str], None]
-) -> None:
-    make_name("그레이스 호퍼")
-    del sample
-    ask = {
-        "bash": {"COMP_WORDS": "chueok find gr", "COMP_CWORD": "2"},
-        "zsh": {"_TYPER_COMPLETE_ARGS": "chueok find gr"},
-        "fish": {"_TYPER_COMPLETE_ARGS": "chueok find gr", "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
-    }
-    answer = chueok(env=ask[shell] | {"_CHUEOK_COMPLETE": f"complete_{shell}"})
-    assert (answer.code, answer.err) == (0, "")
-    assert "grace" in answer.out.decode()
-    assert "eileen" not in answer.out.decode()

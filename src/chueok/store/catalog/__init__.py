@@ -29,18 +29,20 @@ __all__ = [
 class Catalog:
     """An open catalog. Every method is one question or one change; `transaction` groups changes."""
 
-    def __init__(
-        self, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS, check: bool = False
-    ) -> None:
+    def __init__(self, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> None:
         """Open or create the file at `path` (0600), migrating an older one after a backup.
 
-        check: also run `quick_check`. Raises LibraryTooNew, CatalogDamaged, OperationFailed.
+        Raises LibraryTooNew, CatalogDamaged, OperationFailed.
         """
         self.path = path
-        self._db = Database(path, migrations, check=check)
+        self._db = Database(path, migrations)
         self.faces = Faces(self._db)
         self.photos = Photos(self._db, self.faces)
         self.people = People(self._db, self.faces)
+
+    def check(self) -> None:
+        """Read every page for damage: 0.1 s for 100,000 faces. Raises CatalogDamaged."""
+        self._db.check()
 
     def close(self) -> None:
         """Close the file; nothing is written that was not committed."""

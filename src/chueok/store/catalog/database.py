@@ -20,7 +20,7 @@ _CHUNK = 500  # bound variables per statement, well below SQLite's oldest limit 
 class Database:
     """One open SQLite file. Changes outside `transaction` are committed at once."""
 
-    def __init__(self, path: Path, migrations: Sequence[Migration], *, check: bool) -> None:
+    def __init__(self, path: Path, migrations: Sequence[Migration]) -> None:
         """Open or create the file (0600). Raises LibraryTooNew, CatalogDamaged, OperationFailed."""
         self.path = path
         with _explained(path):
@@ -28,12 +28,12 @@ class Database:
                 os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             try:
-                self._open(migrations, check=check)
+                self._open(migrations)
             except BaseException:
                 self._db.close()
                 raise
 
-    def _open(self, migrations: Sequence[Migration], *, check: bool) -> None:
+    def _open(self, migrations: Sequence[Migration]) -> None:
         application = self.value("pragma application_id")
         version = self.value("pragma user_version")
         objects = self.value("select count(*) from sqlite_master")
@@ -50,8 +50,6 @@ class Database:
             self._db.execute(f"pragma {pragma}")
         if self.value("pragma journal_mode") != "wal":
             self._db.execute("pragma journal_mode=wal")
-        if check and (verdict := self.value("pragma quick_check(1)")) != "ok":
-            raise CatalogDamaged(damaged(self.path, verdict))
         if version < len(migrations):
             self._migrate(migrations, version)
 
@@ -68,6 +66,11 @@ class Database:
                 migration(self._db)
             self._db.execute(f"pragma user_version={len(migrations)}")
             self._db.execute(f"pragma application_id={APPLICATION_ID}")
+
+    def check(self) -> None:
+        """Read every page for damage: 0.1 s for 100,000 faces. Raises CatalogDamaged."""
+        if (verdict := self.value("pragma quick_check(1)")) != "ok":
+            raise CatalogDamaged(damaged(self.path, verdict))
 
     def close(self) -> None:
         """Close the file; nothing is written that was not committed."""
@@ -146,7 +149,7 @@ def _explained(path: Path) -> Iterator[None]:
                 f"{path} cannot be opened for writing ({text}); check its permissions"
             ) from error
         raise ChueokError(f"{path}: {text}") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise CatalogDamaged(damaged(path, str(error))) from error
     except OSError as error:
         raise OperationFailed(f"{path}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""The exact index: every vector compared with every query. The oracle, and the fastest below some 65,000 faces."""
+"""The exact index: every vector compared with every query. The oracle, and hard to beat below 131,072 faces."""
 
 from __future__ import annotations
 
