@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -78,6 +79,12 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "int": int,
     "float": float,
 }
+_LIMITS = {
+    "threshold": (-1, 1),
+    "far": (1e-9, 1),
+    "detector_probability": (0, 1),
+    "photo_seconds": (1, math.inf),
+}
 _FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
@@ -109,7 +116,11 @@ def _convert(name: str, value: Any, origin: str) -> Any:
     """A setting from text or TOML to its own type."""
     kind = str(_FIELDS[name].type).removesuffix(" | None")
     try:
-        return _CONVERTERS[kind](value)
+        converted = _CONVERTERS[kind](value)
     except (TypeError, ValueError) as error:
         wanted = {"int": "a whole number", "float": "a number", "Path": "a path", "str": "a word"}
         raise UsageError(f"{origin} is {value!r}; it takes {wanted[kind]}") from error
+    low, high = _LIMITS.get(name, (0, math.inf))
+    if kind in ("int", "float") and not low <= converted <= high:  # not a number is outside too
+        raise UsageError(f"{origin} is {value!r}; it takes a number from {low:g} to {high:g}")
+    return converted

@@ -90,13 +90,13 @@ class Chueok:
         self, *arguments: Sent, env: Mapping[str, str | None] | None = None, **options: Any
     ) -> subprocess.Popen[bytes]:
         """Start the command; env: variables to set, or to take away where the value is None."""
-        environ = self.environ | (env or {})
-        options = {"cwd": self.room / "desk", "stdin": subprocess.DEVNULL} | options
-        return subprocess.Popen(
+        environ = {**self.environ, **(env or {})}
+        child: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-m", "chueok", *arguments],
             env={name: value for name, value in environ.items() if value is not None},
-            **options,
+            **{"cwd": self.room / "desk", "stdin": subprocess.DEVNULL, **options},
         )
+        return child
 
     def __call__(
         self,
@@ -173,7 +173,7 @@ def sample(request: pytest.FixtureRequest) -> Sample:
     pytest.importorskip("skimage", reason="the sample's portraits are in the scikit-image wheel")
     script = PROJECT / "examples/make_sample_album.py"
     content = hashlib.sha256(script.read_bytes()).hexdigest()
-    folder = request.config.cache.mkdir(f"sample-{content[:16]}")  # type: ignore[union-attr]  # set by pytest
+    folder = request.config.cache.mkdir(f"sample-{content[:16]}")
     with only_one(folder / "lock"):
         made = subprocess.run(
             [sys.executable, script, "album"], cwd=folder, capture_output=True, text=True, check=False

@@ -236,10 +236,10 @@ def test_undo_needs_no_library(chueok: Chueok, make_folder: Callable[..., Path],
 
 
 CONFLICTS = {
-    "rename": {"scan.png": "theirs", "scan_2.png": "photo"},
+    "rename": {"scan.png": "theirs", "scan (2).png": "photo"},
     "skip": {"scan.png": "theirs"},
     "overwrite": {"scan.png": "photo"},
-    "rename-existing": {"scan.png": "photo", "scan_2.png": "theirs"},
+    "rename-existing": {"scan.png": "photo", "scan (2).png": "theirs"},
 }
 
 
@@ -274,7 +274,6 @@ def test_a_photo_that_is_gone_is_named_and_the_others_are_copied(
 def test_nothing_found_ends_with_1_and_makes_nothing(chueok: Chueok) -> None:
     answer = chueok("find", "grace", "--threshold", "0.999", "--copy", "out", "--json")
     assert (answer.code, [record["type"] for record in answer.records]) == (1, ["summary"])
-    assert "Try a lower --threshold" in answer.err
     assert list((chueok.room / "desk").iterdir()) == []
 
 

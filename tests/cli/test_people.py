@@ -44,7 +44,7 @@ def test_the_first_enrolment_makes_the_library_and_is_named_in_one_composed_form
     typed_on_a_mac = unicodedata.normalize("NFD", " 엄마 ")
     answer = chueok("enroll", typed_on_a_mac, sample.folder / "references/grace.jpg")
     assert (answer.code, answer.out) == (0, b"")
-    assert answer.err.splitlines()[-1].endswith("find the photos: `chueok find 엄마`")
+    assert answer.err.splitlines()[-1].endswith("find the photos: `chueok find '엄마'`")
     assert chueok("people", "list").lines == ["엄마"]
     assert chueok("people", "show", typed_on_a_mac).lines == ["엄마"]
 

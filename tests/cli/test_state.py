@@ -46,7 +46,7 @@ def test_a_damaged_index_answers_the_same_says_so_and_is_rebuilt(
     found, status = chueok("find", "grace", "--json"), chueok("status", "--json")
     rebuilt, healed = chueok("index"), chueok("status", "--json")
     assert (found.code, found.of_type("match")) == (0, whole.of_type("match"))
-    assert "the index file is damaged: run `chueok index` to rebuild it" in found.err
+    assert "the index file is damaged: run `chueok index`" in found.err
     assert [answer.records[0]["index_state"] for answer in (status, healed)] == ["damaged", "ready"]
     assert rebuilt.code == 0
 
@@ -149,11 +149,11 @@ def test_an_output_that_cannot_be_written_is_6(chueok: Chueok) -> None:
 
 
 @pytest.mark.usefixtures("library")
-def test_where_messages_cannot_be_written_the_answer_still_comes(chueok: Chueok) -> None:
+def test_where_messages_cannot_be_written_the_exit_code_says_it(chueok: Chueok) -> None:
     with Path("/dev/full").open("wb") as full:
         found = chueok("find", "grace", stderr=full)
         wrong = chueok("find", "nobody", stderr=full)
-    assert (found.code, len(found.lines), wrong.code) == (0, 11, 2)
+    assert (found.code, len(found.lines), wrong.code) == (6, 11, 2)
 
 
 @pytest.mark.usefixtures("library")
@@ -172,16 +172,15 @@ def test_a_closed_stream_is_no_door_into_the_catalog(chueok: Chueok, library: Pa
 
 @pytest.fixture
 def album(make_folder: MakeFolder, sample: Sample) -> Path:
-    """A dozen photos to be read: a run over them takes long enough to be stopped."""
-    portraits = [photo for photo in sorted(sample.people()) if photo.stat().st_size < 400_000]
-    return make_folder("album", {f"{photo.parent.name}-{photo.name}": photo for photo in portraits})
+    """Five photos to be read."""
+    return make_folder("album", {photo.name: photo for photo in sorted((sample.album / "2017").iterdir())})
 
 
 @contextlib.contextmanager
-def _running(chueok: Chueok, album: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _running(chueok: Chueok, album: Path, batch: int = 64) -> Iterator[subprocess.Popen[bytes]]:
     """An index that has told of its first photo and has more to read."""
     command = ("index", "--json", "--jobs", "1", album)
-    child = chueok.start(*command, env={"CHUEOK_BATCH_PHOTOS": "1"}, stdout=-1, stderr=-1)
+    child = chueok.start(*command, env={"CHUEOK_BATCH_PHOTOS": str(batch)}, stdout=-1, stderr=-1)
     with child:
         try:
             assert child.stdout is not None
@@ -189,6 +188,19 @@ def _running(chueok: Chueok, album: Path) -> Iterator[subprocess.Popen[bytes]]:
             yield child
         finally:
             child.kill()
+
+
+@contextlib.contextmanager
+def _held(child: subprocess.Popen[bytes]) -> Iterator[set[int]]:
+    """The reading processes of a run, stopped in the middle of their photo, so that the run cannot end meanwhile."""
+    readers = _descendants(child.pid)
+    for reader in readers:
+        os.kill(reader, signal.SIGSTOP)
+    try:
+        yield readers
+    finally:
+        for reader in filter(_alive, readers):
+            os.kill(reader, signal.SIGCONT)
 
 
 def _descendants(pid: int) -> set[int]:
@@ -230,41 +242,36 @@ def _converges(chueok: Chueok, album: Path) -> None:
 def test_a_stopped_run_keeps_what_it_learned_and_the_next_one_goes_on(
     chueok: Chueok, album: Path, number: signal.Signals, code: int
 ) -> None:
-    with _running(chueok, album) as child:
-        children = _descendants(child.pid)
-        second = chueok("index", album) if number is signal.SIGINT else None
+    batch = 1 if number is signal.SIGKILL else 64
+    with _running(chueok, album, batch) as child, _held(child) as readers:
         child.send_signal(number)
         started = time.monotonic()
         out, err = child.communicate(timeout=20)
         seconds = time.monotonic() - started
     answer = chueok.answer(child, out, err)
-    assert answer.code == code
-    assert seconds < 10
-    assert children
-    assert _none_alive(children, 5)
-    if code > 0:
+    assert (answer.code, seconds < 10, len(readers)) == (code, True, 1)
+    assert _none_alive(readers, 5)
+    if number is not signal.SIGKILL:
         assert answer.err.splitlines()[-1] == (
             "chueok: stopped; what was finished before is kept, and the same command goes on from there"
         )
-    if second is not None:
-        assert (second.code, "another chueok is writing" in second.err) == (11, True)
     known = chueok("status", "--json").records[0]
     assert 1 <= known["photos"] < len(list(album.iterdir()))
     assert known["scan_running"] is False
     _converges(chueok, album)
 
 
-def test_a_search_during_a_run_answers_from_what_is_known(
-    chueok: Chueok, album: Path, sample: Sample
-) -> None:
-    reference = sample.folder / "references/grace.jpg"
-    chueok("enroll", "grace", reference)
+def test_during_a_run_searches_are_answered_and_a_second_run_is_refused(chueok: Chueok, album: Path) -> None:
     with _running(chueok, album) as child:
-        found, status = chueok("find", "grace"), chueok("status", "--json")
-        child.communicate(timeout=60)
-    assert (found.code in (0, 1), set(found.paths) <= set(album.iterdir())) == (True, True)
-    assert status.records[0]["scan_running"] is True
-    assert child.returncode == 0
+        with _held(child):
+            second, found = chueok("index", album), chueok("find", "nobody")
+            status = chueok("status", "--json")
+        out, err = child.communicate(timeout=60)
+    finished = chueok.answer(child, out, err)
+    assert (second.code, second.out) == (11, b"")
+    assert f"another chueok is writing to {chueok.library}" in second.err
+    assert (found.code, status.records[0]["scan_running"]) == (2, True)
+    assert (finished.code, finished.summary["new"]) == (0, 5)
 
 
 def test_a_run_whose_reader_goes_away_says_that_it_did_not_finish(chueok: Chueok, album: Path) -> None:
@@ -276,6 +283,7 @@ def test_a_run_whose_reader_goes_away_says_that_it_did_not_finish(chueok: Chueok
         child.wait(timeout=60)
     answer = chueok.answer(child, b"", err)
     assert (answer.code, "run the same command again" in answer.err) == (6, True)
+    assert chueok("status", "--json").records[0]["photos"] >= 1, "what was learned is kept"
     _converges(chueok, album)
 
 
@@ -311,4 +319,6 @@ def test_nothing_is_written_outside_the_folders_of_the_platform(
     assert private == {library: "0o700"} | dict.fromkeys(
         (f"{library}/{name}" for name in ("catalog.sqlite", "faces-1.hnsw", "lock")), "0o600"
     )
-    assert made.keys() - private.keys() == {"home/.local", "home/.local/share", "home/.local/share/chueok"}
+    assert made.keys() - private.keys() == {"home/.local", "home/.local/share", "home/.local/share/chueok"}, (
+        "ONNX Runtime keeps a device id and reports to Microsoft unless it is told not to"
+    )

@@ -45,9 +45,10 @@ def children(parent: int) -> set[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped by init does not."""
+    """Whether a process runs; one whose every thread has ended and that only waits to be reaped does not."""
     try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+        return threads > 1 or "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from chueok.cli import options
 from chueok.cli.app import app
-from chueok.cli.session import Session, command
-from chueok.errors import OperationFailed, UsageError
+from chueok.cli.session import Session, command, to_the_end
+from chueok.errors import UsageError
 from chueok.flow.find import Query
 from chueok.flow.find import find as find_photos
 from chueok.flow.people import FaceChoice
@@ -19,10 +19,6 @@ from chueok.records import Collected, Conflict, Match, Transfer
 
 NOTHING_FOUND = 1
 FAILED = 6
-
-_NOT_FINISHED = (
-    "whoever read the output went away before all photos were taken out; run the same command again to finish"
-)
 
 
 @command(app)
@@ -121,8 +117,6 @@ def _collect(
     photos = [match.photo for match in matches]
     for event in take_out(library, photos, destination, transfer, conflict, dry_run=dry_run):
         failed |= isinstance(event, Collected) and event.error is not None
-        try:
+        with to_the_end("all photos were taken out"):
             output.show(event)
-        except BrokenPipeError as error:
-            raise OperationFailed(_NOT_FINISHED) from error
     return FAILED if failed else 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from chueok.cli import options
 from chueok.cli.app import app
-from chueok.cli.session import Session, command
+from chueok.cli.session import Session, command, to_the_end
 from chueok.errors import NoLibrary
 from chueok.flow.scan import ScanOptions, scan
 from chueok.library import Library, open_library
@@ -43,7 +43,8 @@ def index(
         output = stack.enter_context(session.output(json=json))
         for event in scan(library, albums or (), asked):
             failed |= isinstance(event, PhotoIndexed) and event.status is Status.FAILED
-            output.show(event)
+            with to_the_end("all photos were learned"):
+                output.show(event)
     return SOME_UNREADABLE if failed else 0
 
 

@@ -9,6 +9,7 @@ from chueok.flow.lookalike import find_lookalikes
 from chueok.flow.people import FaceChoice
 from chueok.output.card import write_card
 
+NOTHING_FOUND = 1
 SOME_UNREADABLE = 3
 
 
@@ -26,12 +27,14 @@ def lookalike(
     """Who in a gallery looks most like the person in a photo.
 
     The percentage is (1 + similarity) / 2: 50 % means no likeness at all. The percentile says how many of this
-    gallery's pairs of different people are less alike.
+    gallery's pairs of different people are less alike. Ends with 1 when the gallery shows no face.
     """
     create = gallery is not None
     with session.library(create=create) as library, session.output(json=json) as output:
         found = find_lookalikes(library, selfie, gallery, top, choice=FaceChoice(face, largest))
         output.show_all(found.notes, found.answers, [found.summary])
+        if not found.answers:
+            return NOTHING_FOUND
         if card is not None:
             write_card(card, selfie, found.probe_face, found.answers[0])
     return SOME_UNREADABLE if found.unreadable else 0

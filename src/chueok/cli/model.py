@@ -8,7 +8,7 @@ import typer
 
 from chueok.cli import options
 from chueok.cli.app import model_app
-from chueok.cli.session import Session, command
+from chueok.cli.session import Session, command, to_the_end
 from chueok.errors import NoLibrary
 from chueok.flow.models import use_model
 from chueok.output.download import download_progress
@@ -85,5 +85,6 @@ def use(session: Session, name: ModelArgument, jobs: options.Jobs = None, json: 
     ):
         for event in use_model(library):
             failed |= isinstance(event, PhotoIndexed) and event.status is Status.FAILED
-            output.show(event)
+            with to_the_end("all faces were embedded"):
+                output.show(event)
     return SOME_LOST if failed else 0

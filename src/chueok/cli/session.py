@@ -9,7 +9,8 @@ import signal
 import sys
 import traceback
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -18,7 +19,7 @@ from typing import Any
 import typer
 
 from chueok.cli import options
-from chueok.errors import ChueokError, UsageError
+from chueok.errors import ChueokError, OperationFailed, UsageError
 from chueok.library import Library, open_library
 from chueok.output.base import Color, Output, abandon, open_output
 from chueok.settings import Settings, load_settings
@@ -132,6 +133,21 @@ def _default(kind: Any) -> Any:
     return False if typing.get_args(kind)[0] is bool else None
 
 
+@contextmanager
+def to_the_end(what: str) -> Iterator[None]:
+    """Around the output of work: a reader that goes away early, as `head` does, has stopped it.
+
+    Raises OperationFailed: what is only an answer may be left unread, but unfinished work must not look done.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        abandon(sys.stdout)  # or closing the output would meet it again
+        raise OperationFailed(
+            f"whoever read the output went away before {what}; run the same command again to finish"
+        ) from error
+
+
 def guarded(function: Callable[[], int], *, debug: bool) -> int:
     """Run a command; every error becomes one sentence on stderr and its exit code."""
     previous = signal.signal(signal.SIGTERM, _terminate)
@@ -139,7 +155,6 @@ def guarded(function: Callable[[], int], *, debug: bool) -> int:
         code = function()
         sys.stdout.flush()
     except BrokenPipeError:
-        abandon(sys.stdout, sys.stderr)
         return 0
     except KeyboardInterrupt as error:
         _say(
@@ -160,6 +175,7 @@ def guarded(function: Callable[[], int], *, debug: bool) -> int:
         )
         return ChueokError.exit_code
     finally:
+        abandon(sys.stdout, sys.stderr)
         signal.signal(signal.SIGTERM, previous)
     return code
 
@@ -171,7 +187,8 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 def _say(message: str, *, debug: bool) -> None:
     from chueok.output.text import printable
 
-    if debug and sys.exc_info()[0]:
-        traceback.print_exc()
-    sys.stderr.write(f"chueok: {printable(message)}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # where nothing can be said, the exit code still says it
+        if debug and sys.exc_info()[0]:
+            traceback.print_exc()
+        sys.stderr.write(f"chueok: {printable(message)}\n")
+        sys.stderr.flush()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +11,11 @@ import typer
 
 from chueok.cli import options
 from chueok.cli.app import app
-from chueok.cli.session import Session, command
+from chueok.cli.session import Session, command, to_the_end
+from chueok.errors import NoLibrary
 from chueok.flow.takeout import put_back
-from chueok.records import Collected
+from chueok.flow.undo import undo as undo_move
+from chueok.records import Collected, CollectSummary
 
 FAILED = 6
 
@@ -26,8 +30,19 @@ def undo(
 ) -> int:
     """Put photos that `find --move` moved back where they were."""
     failed = False
-    with session.library() as library, session.output(json=json) as output:
-        for event in put_back(library, manifest):
+    with ExitStack() as stack:
+        output = stack.enter_context(session.output(json=json))
+        for event in _events(session, stack, manifest):
             failed |= isinstance(event, Collected) and event.error is not None
-            output.show(event)
+            with to_the_end("all photos were put back"):
+                output.show(event)
     return FAILED if failed else 0
+
+
+def _events(session: Session, stack: ExitStack, manifest: Path) -> Iterator[Collected | CollectSummary]:
+    """Photos can be put back also when the library that found them is gone."""
+    try:
+        library = stack.enter_context(session.library())
+    except NoLibrary:
+        return undo_move(manifest)
+    return put_back(library, manifest)

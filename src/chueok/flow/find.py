@@ -17,6 +17,10 @@ from chueok.records import Face, FindSummary, Match, Note
 from chueok.store.catalog import FoundPhoto
 from chueok.vision.models.registry import threshold as registry_threshold
 
+# float32 sums of 512 products differ by this when they are added up in another order: a picture that stands for two
+# enrolled people is as much the one's as the other's, however it was computed.
+SAME_SIMILARITY = 1e-5
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -184,7 +188,7 @@ def _claimed_by_others(
     vectors = library.catalog.faces.vectors(library.model_id, ids.tolist())[1]
     claims = np.empty(len(ids), np.float32)
     claims[order] = (vectors @ np.concatenate(rivals).T).max(axis=1)
-    return claims > top
+    return claims > top + SAME_SIMILARITY
 
 
 def _matches(

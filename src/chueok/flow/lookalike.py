@@ -180,8 +180,6 @@ def _folder(library: Library, folder: Path) -> Gallery:
         if len(faces) > 1:
             notes.append(Note(f"{path} shows {len(faces)} faces; the largest stands for {named[path]}"))
         chosen[path] = choose_face(faces, path, FaceChoice(largest=True))
-    if not chosen:
-        raise UsageError(f"none of the {len(named)} pictures in {folder} shows a face that can be used")
     ids, vectors = library.catalog.faces.vectors(library.model_id, {face.id for face in chosen.values()})
     rows = {face_id: row for row, face_id in enumerate(ids.tolist())}
     entries = tuple(Entry(named[path], path, face) for path, face in chosen.items())
@@ -211,7 +209,7 @@ def _json(library: Library, path: Path) -> Gallery:
 
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"the gallery {path} cannot be read as JSON: {error}") from error
     if not isinstance(table, dict) or not table:
         raise UsageError(f"the gallery {path} holds no {{name: [numbers]}}")
@@ -234,7 +232,7 @@ def _vectors(value: Any, name: str, path: Path) -> Sequence[NDArray[np.float64]]
 
     try:
         found = np.atleast_2d(np.asarray(value, np.float64))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = np.empty((0, 0))
     if found.ndim != 2 or not found.size or not np.isfinite(found).all() or not found.any(axis=1).all():
         raise UsageError(f"{path}: the embedding of {name} is not a list of finite numbers")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CROP_MARGIN = 0.5  # of the face box, on every side: leaves room for any model's own crop
+LISTED = 6  # faces described in a message; a crowd would fill the screen
 CROP_SIDE = 384  # pixels; more than any model's input, less than 400 KB as PNG
 
 
@@ -77,11 +78,15 @@ def tidy_name(name: str) -> str:
         raise UsageError("a person needs a name")
     if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in tidy):
         raise UsageError("a name cannot contain line breaks or other control characters")
+    if os.sep in tidy:
+        raise UsageError(f"a name cannot contain {os.sep}, which would make it the path of a photo")
     return tidy
 
 
 def reference_face(library: Library, path: Path, choice: FaceChoice = FaceChoice()) -> Face:
     """The face a reference photo stands for. Raises ReferenceUnreadable, NoUsableFace."""
+    if not path.exists():
+        raise ReferenceUnreadable(f"the reference {path} does not exist")
     try:
         picture = library.read(path.resolve())  # the user's own link may be followed
     except UnreadablePhoto as error:
@@ -108,11 +113,12 @@ def choose_face(faces: Sequence[Face], path: Path, choice: FaceChoice) -> Face:
 
 def _listed(faces: Sequence[Face]) -> str:
     boxes = [face.detection.box for face in faces]
-    places = (
+    places = [
         f"{number}: {box.width:.0f} px wide at x {box.x + box.width / 2:.0f}, y {box.y + box.height / 2:.0f}"
-        for number, box in enumerate(boxes, 1)
-    )
-    return f"{len(faces)} face{'s' * (len(faces) > 1)}, left to right ({'; '.join(places)})"
+        for number, box in enumerate(boxes[:LISTED], 1)
+    ]
+    more = ["…"] * (len(boxes) > LISTED)
+    return f"{len(faces)} face{'s' * (len(faces) > 1)}, left to right ({'; '.join(places + more)})"
 
 
 def _crop(path: Path, face: Face) -> ReferenceCrop:
@@ -181,8 +187,6 @@ def _resolved(library: Library, people: dict[str, Person], reference: str, choic
         face = reference_face(library, path, choice)
         vectors = library.catalog.faces.vectors(library.model_id, [face.id])[1]
         return Wanted(reference, enrolled=False, sources=(path,), face_ids=(face.id,), vectors=vectors)
-    if os.sep in reference:
-        raise ReferenceUnreadable(f"the reference {path} does not exist")
     raise UsageError(f"{reference!r} is neither an enrolled name nor a photo; {_who_is(list(people))}")
 
 

@@ -142,7 +142,7 @@ class _Scan:
         waiting = set(pending)
         for photo in seen:
             if photo not in waiting:
-                yield self._told(photo.path, Status.UNCHANGED, 0)
+                yield self._told(photo.path, Status.UNCHANGED, photo.known.faces if photo.known else 0)
         if self.options.dry_run:
             for photo in pending:
                 yield self._told(photo.path, Status.CHANGED if photo.known else Status.NEW, 0)
@@ -214,11 +214,11 @@ class _Scan:
     def _known_failure(self, photo: SeenPhoto) -> Unreadable | None:
         """A touched file that could not be read before and still has the same content."""
         known = photo.known
-        if known is None or known.unreadable_sha256 is None or self.options.retry_failed:
+        if known is None or known.error is None or self.options.retry_failed:
             return None
         if known.stamp.size != photo.stamp.size or _sha256(photo.path) != known.unreadable_sha256:
             return None
-        return Unreadable(known.error or "", known.unreadable_sha256)
+        return Unreadable(known.error, known.unreadable_sha256)
 
     def _known_content(self, photo: SeenPhoto) -> KnownPicture | None:
         if not self.library.catalog.faces.has_picture_of_size(photo.stamp.size):

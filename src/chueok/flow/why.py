@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chueok.errors import NoUsableFace, ReferenceUnreadable, UnreadablePhoto
-from chueok.flow.find import match_threshold
+from chueok.flow.find import SAME_SIMILARITY, match_threshold
 from chueok.flow.people import FaceChoice, Wanted, everybody, resolve
 from chueok.library import Library
 from chueok.records import Face, FaceVerdict
@@ -49,7 +49,8 @@ def _verdict(library: Library, face: Face, wanted: Wanted, rivals: list[Wanted],
     best = int(scores.argmax())
     others = [(float((other.vectors @ vector).max()), other.name) for other in rivals]
     runner_up = max(others, default=(None, None))
-    claimed = wanted.enrolled and runner_up[0] is not None and runner_up[0] > float(scores[best])
+    rival = runner_up[0] if wanted.enrolled else None
+    claimed = rival is not None and rival > float(scores[best]) + SAME_SIMILARITY
     return FaceVerdict(
         face=face,
         similarity=float(scores[best]),

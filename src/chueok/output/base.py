@@ -135,15 +135,15 @@ def open_output(
 
 
 def abandon(*streams: TextIO) -> None:
-    """After a BrokenPipeError: let what nobody reads go nowhere, so that Python's own flush at exit stays quiet.
+    """Let what cannot be written go nowhere, so that Python's own flush at exit stays quiet and keeps the exit code.
 
-    Streams that still have a reader are left as they are.
+    Streams that can be written are left as they are.
     Source: "Note on SIGPIPE" in the documentation of Python's signal module.
     """
     for stream in streams:
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:  # no reader, or a full disk
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ def open_session(model: Path | bytes, threads: int = 1) -> onnxruntime.Inference
     threads: for one call; 1, because chueok runs one process per core, and small nets gain nothing from more.
     Raises ModelMissing when there is no such file, ModelInvalid when it is not a model that can be run.
     """
+    # Since 1.31 ONNX Runtime reports to Microsoft unless this is set before it is first imported (its Privacy.md).
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 

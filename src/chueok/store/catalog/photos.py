@@ -14,7 +14,8 @@ from chueok.store.catalog.database import Database, chunks, to_path
 from chueok.store.catalog.faces import Faces
 
 _PHOTO = (
-    "id, folder, name, picture_id, device, inode, size, mtime_ns, ctime_ns, missing, error, unreadable_sha256"
+    "id, folder, name, picture_id, device, inode, size, mtime_ns, ctime_ns, missing, error, unreadable_sha256,"
+    " (select count(*) from faces where faces.picture_id = photos.picture_id)"
 )
 
 
@@ -48,6 +49,7 @@ class KnownPhoto:
     missing: bool
     error: str | None = None  # why it could not be read
     unreadable_sha256: bytes | None = None  # of the content that could not be read
+    faces: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,5 +230,5 @@ def _subtree(root: Path) -> tuple[bytes, bytes]:
 
 def _known_photo(row: Any) -> KnownPhoto:
     return KnownPhoto(
-        row[0], to_path(row[1], row[2]), row[3], FileStamp(*row[4:9]), bool(row[9]), row[10], row[11]
+        row[0], to_path(row[1], row[2]), row[3], FileStamp(*row[4:9]), bool(row[9]), *row[10:13]
     )
