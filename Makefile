@@ -29,7 +29,7 @@ demo: install
 	@echo "== a sample album of public-domain portraits"
 	@$(BIN)/python examples/make_sample_album.py $(DEMO)/album
 	@rm -rf $(DEMO)/photos-of-grace
-	@PATH="$(CURDIR)/$(BIN):$$PATH" CHUEOK_LIBRARY=$(CURDIR)/$(DEMO)/library sh examples/demo.sh $(DEMO)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" CHUEOK_LIBRARY="$(CURDIR)/$(DEMO)/library" sh examples/demo.sh $(DEMO)
 
 check: install
 	@echo "== format";  $(BIN)/ruff format --check --quiet .

@@ -31,15 +31,17 @@ from numpy.typing import NDArray
 
 from chueok.store.index.base import VectorIndex
 from chueok.store.index.exact import ExactIndex
-from chueok.store.index.hnsw import HnswIndex, Tuning
+from chueok.store.index.hnsw import HnswIndex
 
 OUT = Path(__file__).parent / "out"
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
-THRESHOLDS = (0.30, 0.36, 0.45, 0.55)  # from among the impostors up to the middle of a person's own faces
-TOP = 50
+THRESHOLDS = (0.25, 0.30, 0.36, 0.45, 0.55)
+"""From mobilefacenet's 0.253 for a FAR of 1e-2, among the impostors, up to the middle of a person's own faces."""
+TOP = 50  # recall@50, the figure that papers on nearest neighbours give
 
 T = TypeVar("T")
-Ask = Callable[[VectorIndex, Floats], NDArray[np.int64]]
+Ask = Callable[[Floats, float], NDArray[np.int64]]  # ids of the faces that reach a threshold
+Asked = list[tuple[Floats, float]]  # queries and thresholds
 Timed = tuple[NDArray[np.int64], float]  # ids, milliseconds
 
 
@@ -95,8 +97,9 @@ def main() -> None:
     for references in (1, 5):
         queries = [crowd.faces_of(np.repeat(person, references), random) for person in wanted]
         for threshold in THRESHOLDS:
-            warm += compare(f"{references} ref, >= {threshold:.2f}", index, exact, queries, above(threshold))
-    warm += compare(f"top {TOP}", index, exact, list(crowd.faces_of(wanted, random)[:, None]), nearest)
+            asked = [(query, threshold) for query in queries]
+            warm += compare(f"{references} ref, >= {threshold:.2f}", index, exact, asked)
+    warm += compare(f"top {TOP}", index, exact, top(crowd.faces_of(wanted, random), vectors))
     print_warm(warm)
     save(options, cold, warm)
 
@@ -165,33 +168,39 @@ def read_vectors(database: Path, dimension: int) -> ExactIndex:
 # ---- an open index ------------------------------------------------------------------------------
 
 
-def above(threshold: float) -> Ask:
-    """The question for all faces that reach a threshold."""
-
-    def ask(engine: VectorIndex, query: Floats) -> NDArray[np.int64]:
-        ids, _ = engine.above(query, threshold)
-        return ids
-
-    return ask
+def top(queries: Floats, vectors: Floats) -> Asked:
+    """The question for the most similar faces: for all that are as similar as the last of them."""
+    lowest = [np.partition(vectors @ query, -TOP)[-TOP] for query in queries]
+    return [(query[None], float(score)) for query, score in zip(queries, lowest, strict=True)]
 
 
-def nearest(engine: VectorIndex, query: Floats) -> NDArray[np.int64]:
-    """The question for the most similar faces."""
-    ids, _ = engine.nearest(query, TOP)
-    return ids.ravel()
-
-
-def compare(
-    question: str, index: HnswIndex, exact: ExactIndex, queries: list[Floats], ask: Ask
-) -> list[Warm]:
+def compare(question: str, index: HnswIndex, exact: ExactIndex, asked: Asked) -> list[Warm]:
     """Put the same queries to the index as it is, to its graph alone, and to exact search."""
-    graph = copy.copy(index)
-    graph._tuning = Tuning(share=1)  # never leaves the answer to exact search while the graph can give one
-    truths = [timed(partial(ask, exact, query), 3) for query in queries]
-    return [
-        judged(name, question, truths, [timed(partial(ask, engine, query), 3) for query in queries])
-        for name, engine in (("index", index), ("graph alone", graph))
-    ]
+    truths = answered(partial(ids_above, exact), asked)
+    engines = (("index", partial(ids_above, index)), ("graph alone", partial(ids_by_graph, index)))
+    return [judged(name, question, truths, answered(engine, asked)) for name, engine in engines]
+
+
+def answered(ask: Ask, asked: Asked) -> list[Timed]:
+    """Every answer, and how long it took: once each, since the median over many queries is what is shown."""
+    return [timed(partial(ask, query, threshold), 1) for query, threshold in asked]
+
+
+def ids_above(index: VectorIndex, query: Floats, threshold: float) -> NDArray[np.int64]:
+    """What the index answers."""
+    return index.above(query, threshold)[0]
+
+
+def ids_by_graph(index: HnswIndex, query: Floats, threshold: float) -> NDArray[np.int64]:
+    """What the graph alone would: asked for four times as many until its tail lies below the threshold."""
+    graph, proposals = copy.copy(index), index._tuning.proposals
+    while proposals <= len(index):
+        graph._tuning = dataclasses.replace(index._tuning, proposals=proposals, share=0)
+        among = graph._proposed_above(query, threshold)
+        if among is not None:
+            return graph._exact.above(query, threshold, among)[0]
+        proposals *= 4
+    return graph._exact.above(query, threshold)[0]
 
 
 def judged(engine: str, question: str, truths: list[Timed], answers: list[Timed]) -> Warm:
@@ -245,7 +254,7 @@ def print_cold(rows: list[Cold]) -> None:
 def print_warm(rows: list[Warm]) -> None:
     """The table of questions to an open index."""
     print(
-        "\nAn open index, median ms a question; `index` leaves small libraries and many references to exact search."
+        "\nAn open index, median ms a question; `index` leaves to exact search what the graph is no good at."
     )
     print("question        engine          ms  exact ms  exact/it   recall  mean recall   matches")
     for row in rows:

@@ -20,6 +20,19 @@ UnreadablePhoto is not a ChueokError: it concerns one photo, and a scan goes on.
 
 from __future__ import annotations
 
+import enum
+
+
+class ExitCode(enum.IntEnum):
+    """What a command ends with; an error of the tree above brings its own."""
+
+    DONE = 0
+    NOTHING_FOUND = 1
+    SOME_UNREADABLE = 3  # done, but some photos could not be read
+    FAILED = 6
+    INTERRUPTED = 130  # 128 + the signal's number, as shells have it
+    TERMINATED = 143
+
 
 class ChueokError(Exception):
     """An error a user can act on; `str(error)` is the whole message."""

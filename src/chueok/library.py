@@ -8,6 +8,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from chueok.errors import (
+    CatalogDamaged,
     IndexDamaged,
     LibraryLocked,
     ModelMismatch,
@@ -32,10 +34,10 @@ from chueok.vision.reader import NETWORKS, ReaderSource, ReadingTask
 if TYPE_CHECKING:
     from chueok.store.index.base import VectorIndex
     from chueok.store.index.hnsw import HnswIndex
+    from chueok.vision.pool import ReadingPool
 
-Reader = Callable[[ReadingTask], PhotoReading]
-
-POOL_FROM = 4  # so many unread pictures are worth the start of reading processes (about half a second each)
+OWN_FILES = ("catalog.sqlite*", "faces-*.hnsw*", "lock")  # no more: what else is in a folder is its owner's
+LOCK_PATIENCE = 0.3  # seconds; `is_being_written` holds the lock for an instant to see whether it is free
 CATCH_UP = 2_000  # vectors added to a loaded index in memory; beyond, exact search is as fast as adding them
 
 
@@ -57,7 +59,7 @@ class Library:
         self.card = card
         self.model_id = catalog.model_id(card.name, embedding_key(card), card.dimension)
         self._open_reader = functools.partial(source.open, card, settings)
-        self._reader: Reader | None = None
+        self._pool: ReadingPool[ReadingTask] | None = None
         self._source = source
         self._notice = notice
 
@@ -80,7 +82,9 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Close the catalog."""
+        """End the reading processes and close the catalog."""
+        if self._pool is not None:
+            self._pool.close()
         self.catalog.close()
 
     def settle_model(self) -> None:
@@ -98,61 +102,67 @@ class Library:
         for step in self._source.prepare(self.card, self.settings):
             self._notice(step)
 
+    def known(self, path: Path) -> KnownPicture | ReadingTask:
+        """What the catalog knows of a file's content, or what is left to be read of it.
+
+        Raises UnreadablePhoto.
+        """
+        from chueok.vision.decode import read_file
+
+        digest = hashlib.sha256(read_file(path)).digest()
+        picture = self.catalog.faces.picture(digest, self.model_id)
+        return picture or ReadingTask(path, self.catalog.faces.detections(digest))
+
     def read(self, path: Path) -> KnownPicture:
         """What one picture shows, from the catalog if its content is known, else read now and remembered.
 
         Raises UnreadablePhoto, ModelMissing.
         """
-        return self.known(path) or self._remember(self.read_task(ReadingTask(path)))
+        known = self.known(path)
+        if isinstance(known, KnownPicture):
+            return known
+        return self._remember(self.read_task(known))
 
     def read_task(self, task: ReadingTask) -> PhotoReading:
-        """Read one file in this process, whatever the catalog knows; nothing is remembered."""
-        if self._reader is None:
-            self.prepare()
-            self._reader = self._open_reader()
-        return self._reader(task)
+        """Read one file, whatever the catalog knows; nothing is remembered. Raises UnreadablePhoto, ModelMissing."""
+        ((_, result),) = self.run_pool([task])
+        if isinstance(result, UnreadablePhoto):
+            raise result
+        return result
 
     def read_all(self, paths: Iterable[Path]) -> Iterator[tuple[Path, KnownPicture | UnreadablePhoto]]:
-        """`read` for many pictures, in reading processes where that pays; in no particular order."""
-        unread = []
+        """`read` for many pictures, in no particular order."""
+        tasks = []
         for path in paths:
             try:
                 known = self.known(path)
             except UnreadablePhoto as error:
                 yield path, error
                 continue
-            if known:
+            if isinstance(known, KnownPicture):
                 yield path, known
             else:
-                unread.append(path)
-        if len(unread) < POOL_FROM:
-            for path in unread:
-                try:
-                    yield path, self.read(path)
-                except UnreadablePhoto as error:
-                    yield path, error
-            return
-        for task, result in self.run_pool(ReadingTask(path) for path in unread):
+                tasks.append(known)
+        for task, result in self.run_pool(tasks):
             yield task.path, result if isinstance(result, UnreadablePhoto) else self._remember(result)
 
     def run_pool(
         self, tasks: Iterable[ReadingTask]
     ) -> Iterator[tuple[ReadingTask, PhotoReading | UnreadablePhoto]]:
-        """Read files in one process per core; results as they come, nothing remembered yet."""
-        from chueok.vision.pool import ReadingPool
+        """Read files in up to one process per core; results as they come, nothing remembered yet.
 
+        The processes stay, idle, until the library is closed. Raises ModelMissing, ModelInvalid, OperationFailed.
+        """
         self.prepare()
-        jobs = self.settings.jobs or os.cpu_count() or 1
-        with ReadingPool(
-            self._open_reader, jobs, self.settings.photo_seconds, self.settings.worker_megabytes
-        ) as pool:
-            yield from pool.read_all(tasks)
+        if self._pool is None:
+            from chueok.vision.pool import ReadingPool
 
-    def known(self, path: Path) -> KnownPicture | None:
-        """What the catalog knows of the content of a file; None when it has to be read first."""
-        from chueok.vision.decode import read_file
-
-        return self.catalog.faces.picture(hashlib.sha256(read_file(path)).digest(), self.model_id)
+            settings = self.settings
+            jobs = settings.jobs or _cores()
+            self._pool = ReadingPool(
+                self._open_reader, jobs, settings.photo_seconds, settings.worker_megabytes
+            )
+        return self._pool.read_all(tasks)
 
     def _remember(self, reading: PhotoReading) -> KnownPicture:
         with self.catalog.transaction():
@@ -169,7 +179,7 @@ class Library:
         """
         from chueok.store.index.exact import ExactIndex
 
-        index, state = self.load_index()
+        index, state = self.load_index(CATCH_UP)
         if index is not None:
             return index, None
         exact = ExactIndex(self.card.dimension)
@@ -177,8 +187,8 @@ class Library:
         advice = "run `chueok index` to make it anew; until then searches are exact and a little slower"
         return exact, f"the index file is {state}: {advice}" if state == "damaged" else None
 
-    def load_index(self) -> tuple[HnswIndex | None, str]:
-        """The index file brought up to the catalog in memory, and its state.
+    def load_index(self, most: int | None = None) -> tuple[HnswIndex | None, str]:
+        """The index file brought up to the catalog in memory by adding at most so many faces, and its state.
 
         States: "ready" (as on disk), "behind" (faces were added in memory), "missing", "damaged", "stale"; the index
         is None in the last three.
@@ -198,7 +208,7 @@ class Library:
             return None, "damaged" if self.index_path.exists() else "missing"
         wanted, held = self.catalog.faces.ids(self.model_id), index.ids()
         absent = np.setdiff1d(wanted, held, assume_unique=True)
-        if len(held) + len(absent) != len(wanted) or len(absent) > CATCH_UP:
+        if len(held) + len(absent) != len(wanted) or (most is not None and len(absent) > most):
             return None, "stale"
         if len(absent):
             index.add(*self.catalog.faces.vectors(self.model_id, absent.tolist()))
@@ -223,32 +233,23 @@ class Library:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the writer lock, which the kernel frees when the process dies, over a catalog found whole.
-
-        Raises LibraryLocked, CatalogDamaged.
-        """
-        descriptor = self._open_lock()
-        try:
-            if not _try_lock(descriptor):
-                raise LibraryLocked(
-                    f"another chueok is writing to {self.folder}; wait for it, or stop it with Ctrl-C: what it has "
-                    "learned is kept"
-                )
+        """Hold the writer lock over a catalog found whole. Raises LibraryLocked, CatalogDamaged, OperationFailed."""
+        with locked(self.folder):
             self.catalog.check()
+            if self.catalog.owes_wipe():
+                self.catalog.wipe()
             yield
-        finally:
-            os.close(descriptor)
 
     def is_being_written(self) -> bool:
         """Whether some run holds the writer lock now."""
-        descriptor = self._open_lock()
+        try:
+            descriptor = _open_lock(self.folder)
+        except OperationFailed:
+            return False  # where nothing can be written, nobody writes
         try:
             return not _try_lock(descriptor)
         finally:
             os.close(descriptor)
-
-    def _open_lock(self) -> int:
-        return os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
 def open_library(
@@ -280,6 +281,11 @@ def open_library(
                 f"there is no library at {settings.library} yet; make one with `chueok index FOLDER_OF_PHOTOS`"
             )
         _make_folder(settings.library)
+    elif not catalog_path.stat().st_size and any(settings.library.glob("faces-*.hnsw*")):
+        raise CatalogDamaged(
+            f"the catalog {catalog_path} is empty, but it was not: put a backup of that file back, or remove it and "
+            "run `chueok index` again to learn everything anew"
+        )
     catalog = Catalog(catalog_path)
     try:
         return Library(
@@ -314,16 +320,57 @@ def _make_folder(folder: Path) -> None:
     """A private folder for a new library. Raises UsageError for one that holds something else."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        strangers = [entry for entry in folder.iterdir() if entry.name not in ("lock", "catalog.sqlite")]
-        if strangers:
+        ours = [path for pattern in OWN_FILES for path in folder.glob(pattern)]
+        if set(folder.iterdir()) - set(ours):
             raise UsageError(
                 f"{folder} is not a chueok library and is not empty; give --library a new or an empty folder"
             )
+        for left_over in folder.glob("faces-*.hnsw*"):  # of a catalog that is gone
+            left_over.unlink()
         folder.chmod(0o700)
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"{folder} is a file; give --library a folder") from error
     except OSError as error:
         raise OperationFailed(f"the library folder {folder} cannot be made: {error.strerror}") from error
+
+
+def _cores() -> int:
+    """The processors this process may use; fewer than the machine has in a container."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the writer lock of the library in a folder; the kernel frees it when the process dies.
+
+    Raises LibraryLocked, OperationFailed where nothing can be written.
+    """
+    descriptor = _open_lock(folder)
+    try:
+        if not _lock_within(descriptor, LOCK_PATIENCE):
+            raise LibraryLocked(
+                f"another chueok is writing to {folder}; wait for it, or stop it with Ctrl-C: what it has learned is "
+                "kept"
+            )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(folder: Path) -> int:
+    try:
+        return os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise OperationFailed(f"the library {folder} cannot be written: {error.strerror}") from error
+
+
+def _lock_within(descriptor: int, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not (locked := _try_lock(descriptor)) and time.monotonic() < end:
+        time.sleep(0.02)
+    return locked
 
 
 def _try_lock(descriptor: int) -> bool:

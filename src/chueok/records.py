@@ -47,6 +47,17 @@ class FaceReading:
     vector: NDArray[np.float32]  # (d,) float32, unit length
 
 
+@dataclass(frozen=True, slots=True)
+class FaceCrop:
+    """The neighbourhood of a face, kept for references so that another model can embed it without the photo."""
+
+    png: bytes  # square
+    pixels: int  # side of the PNG
+    x: float  # left edge in photo pixels
+    y: float
+    width: float  # side in photo pixels
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoReading:
     """What one picture file says: its content and the faces in it."""
@@ -58,6 +69,7 @@ class PhotoReading:
     taken_at: datetime | None  # EXIF DateTimeOriginal, local time without zone
     damage: str | None  # why the file is only partly readable, None when it is whole
     faces: tuple[FaceReading, ...]
+    crops: tuple[FaceCrop, ...] = ()  # one a face, where they were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +147,7 @@ class ScanSummary:
     pruned: int
     left: int  # photos not reached within the budget
     seconds: float
+    unreachable: int = 0  # albums and folders that are not there or cannot be looked into
     dry_run: bool = False
 
 
@@ -167,6 +180,7 @@ class FindSummary:
     threshold: float
     threshold_origin: str  # "given", or what the number rests on, as "lite at FAR 1e-3"
     seconds: float
+    beyond_limit: int = 0  # more photos were found than were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +302,7 @@ class CollectSummary:
     skipped: int
     failed: int
     manifest: Path | None = None  # of a move: what `chueok undo` takes
+    put_back: bool = False  # an undo: the photos left `destination`
     dry_run: bool = False
 
 
@@ -298,6 +313,7 @@ class CollectSummary:
 class FaceVerdict:
     """Why one face of a photo does or does not match a person."""
 
+    number: int  # from 1, left to right: what --face takes
     face: Face
     similarity: float  # to the best reference
     threshold: float

@@ -1,6 +1,6 @@
 """Every exit code of the contract, each by a real run, with a sentence and nothing on stdout.
 
-130 and 143 are in test_state.py, where runs are interrupted.
+1, 3 and 6 are in test_find.py, test_index.py and test_state.py too; 130 and 143 in test_stopped.py.
 """
 
 from __future__ import annotations

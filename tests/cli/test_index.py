@@ -71,6 +71,7 @@ def test_the_first_run_tells_of_every_photo_once_and_a_summary_last(learned: Lea
         "missing": 0,
         "pruned": 0,
         "left": 0,
+        "unreachable": 0,
         "seconds": 0,
         "dry_run": False,
     }
@@ -164,7 +165,7 @@ def test_an_album_that_is_not_there_forgets_nothing(chueok: Chueok, album: Path)
     gone = chueok("index", "--prune", "--json")
     album.with_name("unplugged").rename(album)
     back = chueok("find", "grace", "--album", album)
-    assert (gone.code, _counts(gone)) == (0, {"photos": 25, "unchanged": 25})
+    assert (gone.code, _counts(gone)) == (3, {"photos": 25, "unchanged": 25, "unreachable": 1})
     assert f"the album {album} is not there (is its disk plugged in?): nothing was forgotten" in gone.err
     assert back.paths == [album / "grace.jpg"]
 
@@ -186,8 +187,8 @@ def test_a_spent_budget_leaves_the_rest_for_the_next_run(chueok: Chueok, album: 
     stopped = chueok("index", "--budget", "0s", album)
     went_on = chueok("index", "--json", "--budget", "1h30m", album)
     assert (stopped.code, went_on.code) == (0, 3)
-    assert "1 photo left for the next run" in stopped.err
-    assert _counts(went_on) == {"photos": 3, "unchanged": 2, "failed": 1}
+    assert "3 photos left for the next run" in stopped.err
+    assert _counts(went_on) == {"photos": 3, "new": 2, "failed": 1}
 
 
 def test_several_albums_are_one_library(chueok: Chueok, make_folder: MakeFolder, sample: Sample) -> None:

@@ -90,15 +90,15 @@ def test_every_name_can_be_given_back_to_the_command(chueok: Chueok, album: Path
         why = chueok("why", photo, "--person", "grace", "--json")
         assert (why.code, why.of_type("verdict")[0]["matched"]) == (0, True)
     forgotten = chueok("forget", "--path", album)
-    assert forgotten.err == f"forgot {len(HOSTILE)} photos; the files themselves were not touched\n"
+    assert forgotten.err == f"forgot {len(HOSTILE)} photos. The files themselves were not touched\n"
     assert chueok("status", "--json").records[0]["photos"] == 25
 
 
 def test_a_file_that_begins_with_a_dash_is_no_option(chueok: Chueok, album: Path) -> None:
-    answer = chueok("enroll", "--", "-dash", "-rf.jpg", cwd=album)
-    assert answer.code == 0
-    assert chueok("find", "--", "-dash").code == 0
-    assert chueok("people", "show", "--", "-dash").lines == ["-dash"]
+    refused = chueok("enroll", "--", "-dash", "-rf.jpg", cwd=album)
+    enrolled = chueok("enroll", "dash", "--", "-rf.jpg", cwd=album)
+    assert (refused.code, "cannot begin with -" in refused.err, enrolled.code) == (2, True, 0)
+    assert chueok("people", "list").lines == ["dash", "eileen", "grace"]
 
 
 PERSONS = [
@@ -158,6 +158,13 @@ def test_names_are_completed_wherever_a_person_is_asked_for(chueok: Chueok) -> N
     assert {place: _completed(chueok, f"chueok {place}") for place in places} == {
         place: ["eileen", "grace"] for place in places
     }
+
+
+def test_names_are_completed_from_the_library_that_the_line_asks_for(chueok: Chueok) -> None:
+    nowhere = {"CHUEOK_LIBRARY": "/nowhere"}
+    after = _completed(chueok, f"chueok find --library {chueok.library} ", **nowhere)
+    before = _completed(chueok, f"chueok --library {chueok.library} people show g", **nowhere)
+    assert (after, before) == (["eileen", "grace"], ["grace"])
 
 
 def test_completion_is_silent_where_there_is_no_library_or_a_broken_one(chueok: Chueok) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -161,13 +161,38 @@ def test_a_forgotten_folder_leaves_no_trace(chueok: Chueok, library: Path, sampl
     answer = chueok("forget", "--path", sample.album / "2021")
     secrets = set(before) - set(_embeddings(library))
     again = chueok("forget", "--path", sample.album / "2021")
-    assert (answer.code, answer.err) == (0, "forgot 4 photos; the files themselves were not touched\n")
+    assert (answer.code, answer.err) == (
+        0,
+        "forgot 4 photos; it is still in an album, so the next `chueok index` learns it again."
+        " The files themselves were not touched\n",
+    )
     assert len(secrets) == 4
     assert _left(library, secrets) == 0
     assert set(chueok("find", "grace").paths) == {
         photo for photo in sample.of("grace") if photo.parent.name != "2021"
     }
     assert (again.code, again.err.startswith("chueok: nothing is known of")) == (2, True)
+
+
+def test_a_damaged_library_can_be_forgotten_but_what_is_no_library_is_not_touched(
+    chueok: Chueok, library: Path, make_folder: Callable[..., Path]
+) -> None:
+    (library / "catalog.sqlite").write_bytes(b"damaged")
+    photos = make_folder(
+        "photos", {"faces-1.jpg": b"a photo", "diary.backup": b"mine", "faces-of-mum.png": b"too"}
+    )
+    made = chueok("index", photos, "--library", photos)
+    forgotten = chueok("forget", "--all", "--library", photos)
+    with sqlite3.connect(photos / "catalog.sqlite") as other:
+        other.execute("create table recipes (name text)")
+    other.close()
+    foreign = chueok("forget", "--all", "--library", photos)
+    assert [made.code, forgotten.code, foreign.code] == [2, 10, 6]
+    assert {path.name for path in photos.iterdir()} == {
+        "catalog.sqlite", "faces-1.jpg", "diary.backup", "faces-of-mum.png"
+    }  # fmt: skip
+    assert chueok("forget", "--all").code == 0
+    assert [path.name for path in library.iterdir()] == ["lock"]
 
 
 def test_everything_is_forgotten(chueok: Chueok, library: Path) -> None:

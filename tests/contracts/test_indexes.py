@@ -75,22 +75,12 @@ def test_new_index_is_empty(make: MakeIndex) -> None:
 def test_empty_index_answers_with_nothing(make: MakeIndex) -> None:
     index, query = make(3), np.array([[0, 1, 0]], np.float32)
     assert same(index.above(query, -1), (np.empty(0, np.int64), np.empty((0, 1), np.float32)))
-    assert same(index.nearest(query, 5), (np.empty((1, 0), np.int64), np.empty((1, 0), np.float32)))
 
 
 def test_no_query_finds_nothing(make: MakeIndex) -> None:
     index, none = make(3), np.empty((0, 3), np.float32)
     index.add(np.array([1]), np.array([[0, 1, 0]], np.float32))
     assert same(index.above(none, -1), (np.empty(0, np.int64), np.empty((0, 0), np.float32)))
-    assert same(index.nearest(none, 5), (np.empty((0, 1), np.int64), np.empty((0, 1), np.float32)))
-
-
-@pytest.mark.parametrize("n", [1, 2, 3])
-def test_more_neighbours_than_vectors_are_all_of_them(make: MakeIndex, n: int) -> None:
-    index, vectors = make(4), some_people(n, 4)
-    index.add(np.arange(n), vectors)
-    ids, scores = index.nearest(vectors[:1], 50)
-    assert (ids.shape, sorted(ids[0]), float(scores[0, 0])) == ((1, n), list(range(n)), 1.0)
 
 
 def test_similarity_at_the_threshold_is_a_match(make: MakeIndex) -> None:
@@ -115,7 +105,6 @@ def test_equals_stand_in_the_order_of_their_ids(make: MakeIndex) -> None:
     ids = np.array([40, 3, 17, 25])
     index.add(ids, np.repeat(face, 4, axis=0))
     assert index.above(face, 0.9)[0].tolist() == [3, 17, 25, 40]
-    assert index.nearest(face, 3)[0].tolist() == [[3, 17, 25]]
 
 
 def test_order_and_batches_of_adding_do_not_matter(make: MakeIndex) -> None:
@@ -133,7 +122,7 @@ def test_ids_may_be_as_large_as_the_catalog_makes_them(make: MakeIndex) -> None:
     index, vectors = make(4), some_people(2, 4)
     index.add(np.array([2**62, 0]), vectors)
     assert index.ids().tolist() == [0, 2**62]
-    assert index.nearest(vectors, 1)[0].tolist() == [[2**62], [0]]
+    assert [index.above(face[None], 1)[0].tolist() for face in vectors] == [[2**62], [0]]
 
 
 def test_answer_is_the_same_alone_and_in_company(make: MakeIndex) -> None:
@@ -167,8 +156,6 @@ def test_vector_that_is_no_embedding_is_refused_everywhere(
         index.add(np.array([2]), bad)
     with pytest.raises(ValueError, match=reason):
         index.above(bad, 0.5)
-    with pytest.raises(ValueError, match=reason):
-        index.nearest(bad, 1)
     assert index.ids().tolist() == [1]
 
 
@@ -181,9 +168,7 @@ def test_ids_that_do_not_fit_are_refused_and_nothing_is_added(make: MakeIndex, i
     assert (len(index), index.above(vectors, -1)[0].tolist()) == (1, [1])
 
 
-def test_senseless_questions_are_refused(make: MakeIndex) -> None:
-    with pytest.raises(ValueError, match="not -1"):
-        make(2).nearest(np.array([[1, 0]], np.float32), -1)
+def test_vectors_without_numbers_are_refused(make: MakeIndex) -> None:
     with pytest.raises(ValueError, match="not 0"):
         make(0)
 
@@ -201,12 +186,11 @@ def test_held_ids_cannot_be_changed_through_the_answer(make: MakeIndex) -> None:
     n=st.integers(0, 64),
     q=st.integers(1, 3),
     dimension=st.sampled_from([1, 3, 16]),
-    k=st.integers(0, 80),
     threshold=st.floats(-1, 1),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_small_sets_are_answered_as_plain_arithmetic_does(
-    engine: str, n: int, q: int, dimension: int, k: int, threshold: float, seed: int
+    engine: str, n: int, q: int, dimension: int, threshold: float, seed: int
 ) -> None:
     vectors = some_people(n, dimension, seed)
     ids = np.random.default_rng(seed).permutation(3 * n)[:n].astype(np.int64)
@@ -214,14 +198,6 @@ def test_small_sets_are_answered_as_plain_arithmetic_does(
     index = ENGINES[engine](dimension)
     index.add(ids, vectors)
     assert same(index.above(queries, threshold), truth_above(ids, vectors, queries, threshold))
-    nearest = [truth_above(ids, vectors, query[None], -1) for query in queries]
-    assert same(
-        index.nearest(queries, k),
-        (
-            np.array([found[:k] for found, _ in nearest]),
-            np.array([scores[:k, 0] for _, scores in nearest]),
-        ),
-    )
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 0.6])
@@ -233,4 +209,3 @@ def test_thousands_are_answered_as_the_oracle_does(make: MakeIndex, threshold: f
     queries = some_people(12, 24, seed=0)
     assert same(index.above(queries[:1], threshold), oracle.above(queries[:1], threshold))
     assert same(index.above(queries, threshold), oracle.above(queries, threshold))
-    assert same(index.nearest(queries, 10), oracle.nearest(queries, 10))

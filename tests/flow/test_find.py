@@ -80,7 +80,9 @@ def test_count_is_about_faces_in_the_photo(family: Library) -> None:
 def test_limit_album_and_face_size_narrow_the_answer(family: Library, tmp_path: Path) -> None:
     assert found(family, expression="mom", limit=2) == ["1", "2"]
     assert found(family, expression="mom", album=tmp_path / "album") == ["1", "2", "4", "5"]
-    assert found(family, expression="mom", album=tmp_path / "elsewhere") == []
+    assert found(family, expression="mom", album=tmp_path / "refs") == []
+    with pytest.raises(UsageError, match="no such folder"):
+        found(family, expression="mom", album=tmp_path / "elsewhere")
     assert found(family, expression="mom", min_face=64) == ["1", "2", "4", "5"]
     assert found(family, expression="mom", min_face=65) == []
 
@@ -107,7 +109,7 @@ def test_a_known_reference_is_not_read_again(
     family: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = find_matches(family, tmp_path / "refs" / "dad.png")
-    monkeypatch.setattr(family, "read_task", None)  # a reader may not even be opened
+    monkeypatch.setattr(family, "run_pool", None)  # a reader may not even be opened
     assert find_matches(family, tmp_path / "refs" / "dad.png") == before
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.fakes import make_tree
+from tests.fakes import make_tree, photo
 
-from chueok.errors import NoUsableFace, UsageError
-from chueok.flow.find import find_matches
+from chueok.errors import CatalogDamaged, NoLibrary, NoUsableFace, UsageError
+from chueok.flow.find import Query, find, find_matches
 from chueok.flow.forget import forget_everything, forget_path, forget_person
+from chueok.flow.lookalike import lookalike
 from chueok.flow.models import use_model
 from chueok.flow.people import FaceChoice, enroll, find_person, rename
 from chueok.flow.scan import scan
@@ -109,8 +112,13 @@ def test_forgetting_everything_leaves_an_empty_folder(
 ) -> None:
     with open_fake() as library:
         list(scan(library, make_tree(tmp_path / "album", {"a.png": ["ex"]})))
-        forget_everything(library)
-        assert [path.name for path in library.folder.iterdir()] == ["lock"]
+    (library.folder / "catalog.sqlite").write_bytes(b"damaged")
+    forget_everything(library.folder)
+    assert [path.name for path in library.folder.iterdir()] == ["lock"]
+    with pytest.raises(NoLibrary):
+        forget_everything(library.folder)
+    with open_fake() as library:
+        assert library.catalog.counts()["faces"] == 0
 
 
 def test_another_model_keeps_people_even_without_their_reference_photos(
@@ -157,3 +165,164 @@ def test_copies_inside_an_album_are_not_indexed(library: Library, refs: Path, tm
     assert (album / "of mom" / "a.png").exists()
     list(scan(library))
     assert [match.photo for match in find_matches(library, "mom")] == photos
+
+
+def test_a_person_forgotten_after_a_change_of_model_leaves_no_trace(
+    open_fake: Callable[..., Library], refs: Path, tmp_path: Path
+) -> None:
+    with open_fake() as library:
+        list(scan(library, make_tree(tmp_path / "album", {"a.png": ["ex"]})))
+        (enrolled,) = enroll(library, "mom", [refs / "mom.png"])
+        (vector,) = library.catalog.faces.vectors(library.model_id, [enrolled.face.id])[1]
+        list(scan(library))
+        (library.folder / "catalog.sqlite.v0.backup").write_bytes(vector.tobytes())
+    with open_fake(model="mobilefacenet", switch_model=True) as library:
+        list(use_model(library))
+        forget_person(library, "mom")
+        assert traces(library, vector) == []
+
+
+def test_an_interrupted_forget_is_finished_by_the_next_writer(
+    library: Library, refs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (enrolled,) = enroll(library, "mom", [refs / "mom.png"])
+    (vector,) = library.catalog.faces.vectors(library.model_id, [enrolled.face.id])[1]
+    list(scan(library, make_tree(tmp_path / "album", {"a.png": ["ex"]})))
+
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(library.catalog, "wipe", killed)
+        forget_person(library, "mom")
+    assert traces(library, vector) != []
+    list(scan(library))
+    assert traces(library, vector) == []
+
+
+def test_forgetting_a_path_forgets_references_and_galleries_too(
+    library: Library, refs: Path, tmp_path: Path
+) -> None:
+    list(scan(library, make_tree(tmp_path / "album", {"a.png": ["ex"]})))
+    enroll(library, "mom", [refs / "mom.png"])
+    lookalike(library, refs / "dad.png", make_tree(tmp_path / "gallery", {"x.png": ["minjun"]}))
+    said = forget_path(library, refs)
+    assert "references of mom" in said and "in no album" in said
+    assert library.catalog.counts()["pictures"] == 1
+    forget_path(library, tmp_path / "album" / "a.png")
+    assert library.catalog.counts()["pictures"] == 0
+
+
+def test_nothing_in_an_album_is_overwritten_even_before_it_is_indexed(
+    library: Library, refs: Path, tmp_path: Path
+) -> None:
+    album = make_tree(tmp_path / "album", {"1/x.png": ["mom"], "2/y.png": ["dad"]})
+    list(scan(library, album))
+    enroll(library, "mom", [refs / "mom.png"])
+    make_tree(album, {"2/x.png": ["ex"]})
+    before = (album / "2" / "x.png").read_bytes()
+    photos = [match.photo for match in find_matches(library, "mom")]
+    for conflict in (Conflict.OVERWRITE, Conflict.RENAME_EXISTING):
+        list(take_out(library, photos, album / "2", Transfer.COPY, conflict))
+        assert (album / "2" / "x.png").read_bytes() == before
+    list(scan(library))
+    assert library.catalog.photos.at(album / "2" / "x.png") is not None
+
+
+def test_a_folder_of_copies_is_indexed_when_it_is_named(library: Library, refs: Path, tmp_path: Path) -> None:
+    album = make_tree(tmp_path / "album", {"a.png": ["mom"]})
+    list(scan(library, album))
+    enroll(library, "mom", [refs / "mom.png"])
+    list(take_out(library, [album / "a.png"], album / "of mom"))
+    make_tree(album, {"of mom/new.png": ["mom"]})
+    list(scan(library))
+    assert len(find_matches(library, "mom")) == 1
+    list(scan(library, album / "of mom"))
+    assert len(find_matches(library, "mom")) == 3
+
+
+def test_a_photo_replaced_since_it_was_indexed_is_neither_found_nor_moved(
+    library: Library, refs: Path, tmp_path: Path
+) -> None:
+    album = make_tree(tmp_path / "album", {"a.png": ["mom"], "b.png": ["mom"]})
+    list(scan(library, album))
+    enroll(library, "mom", [refs / "mom.png"])
+    (album / "a.png").write_bytes(photo(["dad"], "somebody else"))
+    result = find(library, Query(persons=("mom",)))
+    assert [match.photo.name for match in result.matches] == ["b.png"]
+    assert ["changed since" in note.message for note in result.notes] == [True]
+
+
+def test_somebody_enrolled_while_the_model_changes_is_kept(
+    open_fake: Callable[..., Library], refs: Path, tmp_path: Path
+) -> None:
+    with open_fake() as library:
+        list(scan(library, make_tree(tmp_path / "album", {"a.png": ["mom", "dad"]})))
+    with open_fake() as other, open_fake(model="mobilefacenet", switch_model=True) as library:
+        events = use_model(library)
+        next(events)
+        next(events)
+        enroll(other, "dad", [refs / "dad.png"])
+        list(events)
+    with open_fake() as library:
+        assert [match.photo.name for match in find_matches(library, "dad")] == ["a.png"]
+
+
+@pytest.mark.parametrize("typed", [unicodedata.normalize("NFD", "엄마"), " 엄마", "엄마"])
+def test_a_name_is_found_however_it_is_typed(
+    library: Library, refs: Path, tmp_path: Path, typed: str
+) -> None:
+    list(scan(library, make_tree(tmp_path / "album", {"a.png": ["mom"], "b.png": ["mom", "dad"]})))
+    enroll(library, "엄마", [refs / "mom.png"])
+    enroll(library, "아빠", [refs / "dad.png"])
+    for query in (
+        Query(expression=typed),
+        Query(persons=(typed,)),
+        Query(persons=("아빠",), together_with=(typed,)),
+    ):
+        assert find(library, query).matches, query
+    assert find(library, Query(persons=("아빠",), without=(typed,))).matches == []
+
+
+def test_the_advice_for_a_damaged_catalog_works(open_fake: Callable[..., Library], tmp_path: Path) -> None:
+    album = make_tree(tmp_path / "album", {"a.png": ["mom"]})
+    with open_fake() as library:
+        list(scan(library, album))
+    (library.folder / "catalog.sqlite").write_bytes(b"")
+    with pytest.raises(CatalogDamaged, match="is empty"):
+        open_fake()
+    (library.folder / "catalog.sqlite").unlink()
+    with open_fake() as library:
+        list(scan(library, album))
+        assert library.catalog.counts()["faces"] == 1
+
+
+def test_a_library_that_cannot_be_written_still_answers(
+    open_fake: Callable[..., Library], refs: Path, tmp_path: Path
+) -> None:
+    with open_fake() as library:
+        list(scan(library, make_tree(tmp_path / "album", {"a.png": ["mom"]})))
+        enroll(library, "mom", [refs / "mom.png"])
+    code = (
+        "import sys; from tests.fakes import FAKES; from pathlib import Path\n"
+        "from chueok.library import open_library; from chueok.settings import Settings\n"
+        "from chueok.flow.find import find_matches; from chueok.flow.status import status\n"
+        "folder = Path(sys.argv[1])\n"
+        "settings = Settings(library=folder, models=folder, cache=folder, threshold=0.9)\n"
+        "with open_library(settings=settings, source=FAKES) as library:\n"
+        "    print(len(find_matches(library, 'mom')), status(library).photos)\n"
+    )
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounts = 'mount -t tmpfs none "$1" && cp -a "$2"/. "$1" && mount -o remount,ro "$1" || exit 77; exec "$3" -B -c "$4" "$1"'
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", mounts, "-"]
+        + [str(disk), str(library.folder), sys.executable, code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"no private mounts here: {done.stderr}")
+    assert (done.stdout.split(), done.stderr) == (["1", "1"], "")

@@ -19,6 +19,8 @@ from chueok.errors import LibraryLocked, NoLibrary, UsageError
 from chueok.flow.scan import ScanOptions, scan
 from chueok.library import Library
 from chueok.records import Note, PhotoIndexed, ScanSummary, Status
+from chueok.store.catalog import KnownPhoto
+from chueok.vision.reader import ReadingTask
 
 Album = Callable[[dict[str, Sequence[str] | bytes]], Path]
 
@@ -265,3 +267,91 @@ def test_state_is_private_whatever_the_umask(open_fake: Callable[..., Library], 
     finally:
         os.umask(previous)
     assert set(modes.values()) == {0o600}
+
+
+def test_photos_that_swap_their_names_keep_their_faces(library: Library, make_album: Album) -> None:
+    album = make_album({"a.png": ["mom"], "b.png": ["dad", "ex"], "c.png": ["minjun"]})
+    told(library, album)
+    for old, new in (("a", "x"), ("b", "a"), ("c", "b"), ("x", "c")):
+        (album / f"{old}.png").rename(album / f"{new}.png")
+    assert told(library, album) == {"a.png": "changed", "b.png": "changed", "c.png": "changed"}
+    assert library.catalog.counts() == {"photos": 3, "pictures": 3, "faces": 4, "people": 0}
+
+
+def test_odd_times_and_inodes_do_not_stop_a_scan(library: Library, make_album: Album) -> None:
+    album = make_album({"a.png": ["mom"], "b.png": ["dad"]})
+    os.utime(album / "a.png", ns=(2**62 * 2 + 5, 2**62 * 2 + 5))
+    assert told(library, album) == {"a.png": "new", "b.png": "new"}
+
+
+def test_a_photo_from_the_future_is_settled_like_any_other(
+    library: Library, make_album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    album = make_album({"a.png": ["mom"]})
+    age(album)
+    os.utime(album / "a.png", (1_900_000_000, 1_900_000_000))
+    time.sleep(2.1)
+    told(library, album)
+    monkeypatch.setattr("chueok.vision.decode.read_file", refuse)
+    assert told(library, album) == {"a.png": "unchanged"}
+
+
+def test_every_named_folder_becomes_an_album(library: Library, make_album: Album) -> None:
+    album = make_album({"2019/a.png": ["mom"]})
+    told(library, album / "2019")
+    told(library, album)
+    (album / "2020").mkdir()
+    (album / "2020" / "b.png").write_bytes(photo(["dad"]))
+    assert told(library) == {"a.png": "unchanged", "b.png": "new"}
+    (album / "2019" / "a.png").unlink()
+    assert summary(library).missing == 1
+
+
+def test_an_empty_folder_is_an_album_too(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    told(library, tmp_path / "empty")
+    assert told(library) == {}
+
+
+def test_an_unplugged_album_loses_nothing_to_its_backup(
+    library: Library, make_album: Album, tmp_path: Path
+) -> None:
+    disk = make_album({"a.png": ["mom"]})
+    told(library, disk)
+    backup = shutil.copytree(disk, tmp_path / "backup")
+    disk.rename(tmp_path / "unplugged")
+    disk.mkdir()  # the mount point stays
+    assert told(library, backup) == {"a.png": "new"}
+    assert library.catalog.photos.at(disk / "a.png") is not None
+
+
+def test_faces_found_before_are_embedded_where_they_were(
+    library: Library, make_album: Album, open_fake: Callable[..., Library]
+) -> None:
+    album = make_album({"a.png": ["mom", "dad"]})
+    told(library, album)
+    with open_fake(model="mobilefacenet", switch_model=True) as other:
+        task = other.known(album / "a.png")
+        assert isinstance(task, ReadingTask) and task.known is not None and len(task.known) == 2
+        other.catalog.set_current_model(other.model_id)
+        os.utime(album / "a.png")
+        assert told(other, album) == {"a.png": "changed"}
+        assert len(other.catalog.faces.ids(other.model_id)) == 2
+
+
+def test_many_copies_of_one_photo_are_recognised_quickly(library: Library, make_album: Album) -> None:
+    album = make_album({"0.png": ["mom"]})
+    told(library, album)
+    for number in range(1, 400):
+        os.link(album / "0.png", album / f"{number}.png")
+    asked = 0
+    real_of_picture = library.catalog.photos.of_picture
+
+    def counting(picture_id: int) -> list[KnownPhoto]:
+        nonlocal asked
+        asked += 1
+        return real_of_picture(picture_id)
+
+    library.catalog.photos.of_picture = counting  # type: ignore[method-assign]
+    assert set(told(library, album).values()) == {"new", "unchanged"}
+    assert asked == 1

@@ -61,7 +61,7 @@ def test_a_move_empties_the_album_and_undo_brings_the_very_files_back(
     (album / "1").rmdir()
     lines, summary = undone(manifest)
     assert lines == [(name, Step.TRANSFER, None) for name in ("b.jpg", "a.jpg", "a.jpg")]
-    assert summary == CollectSummary(Transfer.MOVE, tmp_path / "out", 3, 0, 0, 0)
+    assert summary == CollectSummary(Transfer.MOVE, tmp_path / "out", 3, 0, 0, 0, put_back=True)
     assert (tree(tmp_path), identities(tmp_path)) == (before, files)
 
 
@@ -155,7 +155,7 @@ def test_undo_overwrites_nothing_and_can_be_repeated(tmp_path: Path, album: Path
             "a different file stands where it was, so it stays; move that away and undo again",
         ),
     ]
-    assert summary == CollectSummary(Transfer.MOVE, tmp_path / "out", 1, 0, 0, 2, manifest)
+    assert summary == CollectSummary(Transfer.MOVE, tmp_path / "out", 1, 0, 0, 2, manifest, put_back=True)
     (album / "1/a.jpg").unlink()
     (tmp_path / "out/a (2).jpg").unlink()
     lines, _ = undone(manifest)

@@ -62,7 +62,7 @@ RECORDS: tuple[Record, ...] = (
     ACTION,
     Collected(ACTION),
     CollectSummary(Transfer.COPY, Path("out"), 12, 3, 0, 1),
-    FaceVerdict(FACE, 0.71, 0.42, Path("ref.jpg"), True, "dad", 0.2),
+    FaceVerdict(1, FACE, 0.71, 0.42, Path("ref.jpg"), True, "dad", 0.2),
     LibraryStatus(
         library=Path("lib"),
         model="lite",

@@ -38,6 +38,14 @@ def test_both_faces_stand_side_by_side(tmp_path: Path) -> None:
     assert (tmp_path / "card.png").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_selfie_behind_a_link_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "link.jpg").symlink_to(_photo(tmp_path / "a.jpg", RED))
+    write_card(tmp_path / "card.png", tmp_path / "link.jpg", FACE, _answer(None))
+    pixel = Image.open(tmp_path / "card.png").getpixel((320, 310))
+    assert isinstance(pixel, tuple)
+    assert all(abs(a - b) < 8 for a, b in zip(pixel, RED, strict=True))
+
+
 @pytest.mark.parametrize("name", ["", "x" * 500, "👩\u200d👧 \U000e0041", "a\nb\x1b[31m", "김민지"])
 def test_any_name_gives_a_card_with_its_words_inside(tmp_path: Path, name: str) -> None:
     write_card(tmp_path / "card.png", tmp_path / "gone.jpg", FACE, _answer(None, name))

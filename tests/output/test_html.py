@@ -110,6 +110,19 @@ def test_a_photo_that_is_gone_keeps_its_place(tmp_path: Path, match: Match) -> N
     assert "broken.jpg is not there any more, or cannot be read" in page.text
 
 
+def test_a_reference_behind_a_link_is_shown_and_a_circle_of_links_is_not(
+    tmp_path: Path, match: Match
+) -> None:
+    photo, link, circle = _photo(tmp_path / "a.png"), tmp_path / "link.png", tmp_path / "circle.png"
+    link.symlink_to(photo)
+    circle.symlink_to(circle)
+    matches = [replace(_match(match, photo), reference=reference) for reference in (link, circle)]
+    write_sheet(tmp_path / "out.html", matches, SUMMARY)
+    page = _Page(tmp_path / "out.html")
+    assert page.all("img", "title")[0] == "link.png"
+    assert "circle.png is not there any more" in page.text
+
+
 def test_a_name_that_is_not_utf8_has_a_link(tmp_path: Path, match: Match) -> None:
     photo = tmp_path / os.fsdecode(b"caf\xe9.jpg")
     write_sheet(tmp_path / "out.html", [_match(match, photo)], SUMMARY)

@@ -25,11 +25,12 @@ LINES = (
     '{"schema":1,"type":"indexed","path":"a.jpg","status":"new","faces":2,"error":null}',
     '{"schema":1,"type":"indexed","path":"b.jpg","status":"failed","faces":0,"error":"it is empty"}',
     '{"schema":1,"type":"summary","command":"index","photos":2,"new":1,"changed":0,"moved":0,"unchanged":0,'
-    '"failed":1,"damaged":0,"faces":2,"missing":0,"pruned":0,"left":0,"seconds":4.2,"dry_run":false}',
+    '"failed":1,"damaged":0,"faces":2,"missing":0,"pruned":0,"left":0,"seconds":4.2,"unreachable":0,'
+    '"dry_run":false}',
     '{"schema":1,"type":"match","path":"a.jpg","similarity":0.713,"threshold":0.42,"person":"mom",'
     '"model":"lite",' + FACE + ',"taken_at":"2019-05-02T10:11:12","reference":"ref.jpg"}',
     '{"schema":1,"type":"summary","command":"find","people":["mom"],"photos":1,"faces":61,"threshold":0.42,'
-    '"threshold_origin":"lite at FAR 1e-3","seconds":0.031}',
+    '"threshold_origin":"lite at FAR 1e-3","seconds":0.031,"beyond_limit":0}',
     '{"schema":1,"type":"lookalike","rank":1,"name":"김민지","similarity":0.62,"percent":81.0,'
     '"percentile":99.4,"reference":"people/김민지.jpg",' + FACE + "}",
     '{"schema":1,"type":"summary","command":"lookalike","probe":"selfie.jpg","people":75,"pictures":80,'
@@ -44,7 +45,7 @@ LINES = (
     '{"schema":1,"type":"collected","path":"a.jpg","target":"out/a.jpg","step":"transfer","displaced":null,'
     '"note":null,"error":null}',
     '{"schema":1,"type":"summary","command":"collect","transfer":"copy","destination":"out","done":12,'
-    '"already_there":3,"skipped":0,"failed":1,"manifest":null,"dry_run":false}',
+    '"already_there":3,"skipped":0,"failed":1,"manifest":null,"put_back":false,"dry_run":false}',
     '{"schema":1,"type":"verdict",' + FACE + ',"matched":true,"similarity":0.71,"threshold":0.42,'
     '"reference":"ref.jpg","runner_up":"dad","runner_up_similarity":0.2,"margin":0.51}',
     '{"schema":1,"type":"status","library":"lib","model":"lite","albums":[{"path":"Photos","photos":12,'

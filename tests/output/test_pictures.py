@@ -1,12 +1,19 @@
-"""Close-ups are square, inside the photo, and centred on the face where there is room."""
+"""Photos are cut in a process of their own; close-ups are square, inside the photo, and centred on the face."""
 
 from __future__ import annotations
 
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from chueok.output.pictures import closeup
+from chueok.output.pictures import Cut, Cutter, closeup
 from chueok.records import Box
+from chueok.settings import default_settings
 from chueok.vision.decode import Picture
 
 
@@ -35,3 +42,30 @@ def test_a_closeup_stays_inside_the_photo(
     pixels = np.asarray(image)
     assert (pixels[0, 0, 0], pixels[0, -1, 0] + 1) == columns
     assert (pixels[0, 0, 1], pixels[-1, 0, 1] + 1) == rows
+
+
+def test_a_picture_that_swells_costs_itself_and_no_other(tmp_path: Path) -> None:
+    large, photo = tmp_path / "large.png", tmp_path / "photo.png"
+    Image.new("L", (16_000, 16_000)).save(large, compress_level=1)  # 256 MB, decoded
+    Image.new("RGB", (400, 200), (220, 30, 30)).save(photo)
+    sizes = {}
+    for megabytes in (250, 1500):
+        settings = dataclasses.replace(default_settings(), worker_megabytes=megabytes)
+        with Cutter(settings) as cutter:
+            cuttings = [cutter.cut(Cut(path, 100, whole=100)) for path in (photo, large, photo)]
+        sizes[megabytes] = [cut and (cut.width, cut.height, cut.images[0].size) for cut in cuttings]
+    small = (400, 200, (100, 50))
+    assert sizes == {250: [small, None, small], 1500: [small, (16_000, 16_000, (100, 100)), small]}
+
+
+def test_the_process_that_was_asked_decodes_nothing(tmp_path: Path) -> None:
+    Image.new("RGB", (400, 200)).save(tmp_path / "photo.jpg")
+    script = (
+        "import sys; from pathlib import Path; from chueok.output.pictures import Cut, Cutter\n"
+        "with Cutter() as cutter: print(cutter.cut(Cut(Path(sys.argv[1]), 100, whole=100)).images[0].size)\n"
+        "print(sorted({'chueok.vision.decode', 'PIL.JpegImagePlugin', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "photo.jpg"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "(100, 50)\n[]\n"

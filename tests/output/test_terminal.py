@@ -184,6 +184,18 @@ def test_a_scan_shows_its_rate_and_leaves_only_failures_and_the_result(screen: S
     ]
 
 
+def test_touched_photos_that_turn_out_unchanged_move_the_bar_of_every_album(screen: Screen) -> None:
+    moments = iter(range(100))
+    messages = LiveMessages(screen.stream, colored=False, clock=lambda: float(next(moments)))
+    for untouched, touched in ((2, 3), (0, 4)):
+        messages.tell(ScanStarted(untouched + touched, touched, 1000))
+        for number in range(untouched + touched):
+            messages.tell(PhotoIndexed(Path(f"{number}.jpg"), Status.UNCHANGED, 1))
+    messages.close()
+    drawn = dict.fromkeys(re.findall(r"\d/\d", screen.seen()))
+    assert list(drawn) == ["0/3", "1/3", "2/3", "3/3", "0/4", "1/4", "2/4", "3/4", "4/4"]
+
+
 def _what_stays(seen: str) -> list[str]:
     """The lines a terminal would still show: what was not overwritten after a return or a clear-line code."""
     lines = [re.split(r"\r|\x1b\[2K", line)[-1] for line in seen.split("\n")]

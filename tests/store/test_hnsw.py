@@ -6,8 +6,10 @@ import dataclasses
 import fcntl
 import hashlib
 import os
+import statistics
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from chueok.errors import IndexDamaged, OperationFailed
+from chueok.store.index import hnsw_file
 from chueok.store.index.exact import ExactIndex
 from chueok.store.index.hnsw import HnswIndex, IndexStamp, Tuning
 
@@ -40,8 +43,7 @@ def an_index(n: int = 50, seed: int = 0) -> HnswIndex:
 
 def answers(index: HnswIndex | ExactIndex, tried: Floats) -> list[list[object]]:
     """What an index says about these queries, down to the last bit."""
-    replies = (*index.above(tried, 0.2), *index.nearest(tried, 7))
-    return [reply.tolist() for reply in replies]
+    return [reply.tolist() for reply in index.above(tried, 0.2)]
 
 
 # ---- searching ----------------------------------------------------------------------------------
@@ -61,33 +63,34 @@ def crowd() -> tuple[HnswIndex, ExactIndex, Floats]:
     return HnswIndex.build(32, np.arange(10_000), vectors, EAGER), oracle, queries
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7])
+@pytest.mark.parametrize("threshold", [0.3, 0.4, 0.5, 0.6, 0.7])
 def test_threshold_queries_lose_at_most_one_match_in_a_thousand(
     crowd: tuple[HnswIndex, ExactIndex, Floats], threshold: float
 ) -> None:
     index, oracle, queries = crowd
-    found = wanted = 0
+    recalls, found, wanted = [], 0, 0
     for query in queries[:, None]:
         ids, scores = index.above(query, threshold)
         true_ids, true_scores = oracle.above(query, threshold)
         kept = np.isin(true_ids, ids)
         assert (ids.tolist(), scores.tolist()) == (true_ids[kept].tolist(), true_scores[kept].tolist())
         found, wanted = found + len(ids), wanted + len(true_ids)
+        recalls += [len(ids) / len(true_ids)] if len(true_ids) else []
     assert wanted > 2000
     assert found / wanted >= 0.999
+    assert statistics.mean(recalls) >= 0.999  # a small person counts as much as a large one
 
 
-def test_graph_is_asked_until_most_of_the_library_is_wanted(
+def test_graph_answers_for_a_few_faces_and_exact_search_for_many(
     crowd: tuple[HnswIndex, ExactIndex, Floats],
 ) -> None:
     index, _, queries = crowd
-    other, big = queries[1:2], queries[:1]
+    other, big = queries[1:2], queries[:1]  # some 20 and 2,000 faces
     proposed = index._proposed_above(other, 0.6)
     assert proposed is not None
     assert len(proposed) < 100
-    assert (
-        index._proposed_above(big, 0.6) is None
-    )  # 4,096 proposals are too few for 2,000 matches and a reserve
+    assert index._proposed_above(big, 0.6) is None
+    assert index._proposed_above(queries[:2], 0.6) is None
 
 
 def test_hundreds_of_copies_of_one_face_hide_nobody() -> None:
@@ -98,14 +101,15 @@ def test_hundreds_of_copies_of_one_face_hide_nobody() -> None:
     oracle = ExactIndex(16)
     oracle.add(ids, vectors)
     for query in queries[:, None]:
-        assert answers(index, query)[0] == answers(oracle, query)[0]
+        assert answers(index, query) == answers(oracle, query)
 
 
 def test_faces_may_come_one_by_one() -> None:
     vectors, index = faces(70), HnswIndex(16, EAGER)
     for number in range(70):
         index.add(np.array([number]), vectors[number : number + 1])
-    assert index.nearest(vectors, 1)[0].ravel().tolist() == index.ids().tolist() == list(range(70))
+    found = [index.above(vector[None], 0.9999)[0].tolist() for vector in vectors]
+    assert found == [[number] for number in index.ids()]
 
 
 # ---- saving and loading -------------------------------------------------------------------------
@@ -342,15 +346,13 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
         an_index().save(tmp_path / "gone" / "i")
 
 
-@pytest.mark.parametrize("next_run", ["save", "load"])
-def test_next_run_removes_what_a_killed_one_left(tmp_path: Path, next_run: str) -> None:
+def test_next_writer_removes_what_a_killed_one_left_and_readers_touch_nothing(tmp_path: Path) -> None:
     stamp = an_index().save(tmp_path / "i")
     for name in ("i.0123456789abcdef.partial", "i.f.partial", "ii.f.partial", "i.f"):
         (tmp_path / name).write_bytes(b"faces")
-    if next_run == "save":
-        an_index().save(tmp_path / "i")
-    else:
-        HnswIndex.load(tmp_path / "i", stamp)
+    HnswIndex.load(tmp_path / "i", stamp)
+    assert len(list(tmp_path.iterdir())) == 5
+    an_index().save(tmp_path / "i")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["i", "i.f", "ii.f.partial"]
 
 
@@ -359,3 +361,38 @@ def test_file_that_another_run_is_writing_is_left_alone(tmp_path: Path) -> None:
         fcntl.flock(busy, fcntl.LOCK_EX)
         an_index().save(tmp_path / "i")
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["i", "i.f.partial"]
+
+
+@pytest.mark.parametrize("held_seconds", [0, 0.2])
+def test_new_file_that_another_run_sweeps_away_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_seconds: float
+) -> None:
+    """Between making the file and locking it a second writer takes it for what a killed run left."""
+    real = fcntl.flock
+    swept: list[Path] = []
+
+    def flock(file: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", real)
+        swept.extend(tmp_path.iterdir())
+        _sweep(swept[0], held_seconds)
+        real(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    stamp = an_index().save(tmp_path / "i")
+    assert len(HnswIndex.load(tmp_path / "i", stamp)) == 50
+    assert (len(swept), [entry.name for entry in tmp_path.iterdir()]) == (1, ["i"])
+
+
+def _sweep(leftover: Path, held_seconds: float) -> None:
+    """What a second writer does: it is done at once, or still at it when the first one asks for the lock."""
+    if not held_seconds:
+        hnsw_file.remove_leftovers(leftover.with_name("i"))
+        return
+    held = os.open(leftover, os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+
+    def finish() -> None:
+        leftover.unlink()
+        os.close(held)
+
+    threading.Timer(held_seconds, finish).start()

@@ -7,7 +7,7 @@ from pathlib import Path
 from chueok.cli import options
 from chueok.cli.app import app
 from chueok.cli.session import Session, command, to_the_end
-from chueok.errors import UsageError
+from chueok.errors import ExitCode, UsageError
 from chueok.flow.find import Query
 from chueok.flow.find import find as find_photos
 from chueok.flow.people import FaceChoice
@@ -15,10 +15,7 @@ from chueok.flow.takeout import take_out
 from chueok.library import Library
 from chueok.output.base import Output, Record
 from chueok.output.html import write_sheet
-from chueok.records import Collected, Conflict, Match, Transfer
-
-NOTHING_FOUND = 1
-FAILED = 6
+from chueok.records import Collected, Conflict, Match, Note, Transfer
 
 
 @command(app)
@@ -37,6 +34,7 @@ def find(
     threshold: options.Threshold = None,
     far: options.Far = None,
     limit: options.Limit = None,
+    face: options.FaceNumber = None,
     largest: options.Largest = False,
     copy: options.Copy = None,
     symlink: options.Symlink = None,
@@ -69,7 +67,7 @@ def find(
         min_face=min_face,
         album=album,
         limit=limit,
-        choice=FaceChoice(largest=largest),
+        choice=FaceChoice(face, largest),
     )
     with (
         session.library(threshold=threshold, far=far) as library,
@@ -79,9 +77,10 @@ def find(
         records: list[Record] = [*found.notes, *found.matches, found.summary]
         if collecting is None:
             output.show_all(records)
-        if html is not None:
+        if html is not None and not dry_run:
             write_sheet(html, found.matches, found.summary)
-        code = 0 if found.matches else NOTHING_FOUND
+            output.show(Note(f"the page of results is {html.absolute()}"))
+        code = 0 if found.matches else ExitCode.NOTHING_FOUND
         if collecting is not None:
             # Photos first: whoever reads the answer may go away early, as `head` does.
             code = code or _collect(library, output, found.matches, *collecting, conflict, dry_run=dry_run)
@@ -119,4 +118,4 @@ def _collect(
         failed |= isinstance(event, Collected) and event.error is not None
         with to_the_end("all photos were taken out"):
             output.show(event)
-    return FAILED if failed else 0
+    return ExitCode.FAILED if failed else ExitCode.DONE

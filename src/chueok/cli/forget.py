@@ -35,12 +35,14 @@ def forget(
     """Remove what was learned, for good. No photo is touched."""
     if sum((path is not None, person is not None, everything)) != 1:
         raise UsageError("say what to forget: one of --path P, --person NAME and --all")
-    with session.library() as library, session.output() as output:
-        if path is not None:
-            note = forgetting.forget_path(library, path)
-        elif person is not None:
-            note = forgetting.forget_person(library, person)
-        else:
-            note = forgetting.forget_everything(library)
+    if everything:
+        note = forgetting.forget_everything(session.settings().library)
+    else:
+        with session.library() as library:
+            if path is not None:
+                note = forgetting.forget_path(library, path)
+            else:
+                note = forgetting.forget_person(library, person or "")
+    with session.output() as output:
         output.show(Note(note))
     return 0

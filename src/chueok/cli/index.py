@@ -9,12 +9,10 @@ from typing import Any
 from chueok.cli import options
 from chueok.cli.app import app
 from chueok.cli.session import Session, command, to_the_end
-from chueok.errors import NoLibrary
+from chueok.errors import ExitCode, NoLibrary
 from chueok.flow.scan import ScanOptions, scan
 from chueok.library import Library, open_library
-from chueok.records import PhotoIndexed, Status
-
-SOME_UNREADABLE = 3
+from chueok.records import ScanSummary, Status
 
 
 @command(app)
@@ -37,15 +35,16 @@ def index(
     asked = ScanOptions(
         retry_failed=retry_failed, prune=prune, dry_run=dry_run, budget=options.seconds_of(budget)
     )
-    failed = False
+    failed = 0
     with ExitStack() as stack:
         library = stack.enter_context(_library(session, stack, bool(albums), dry_run, model=model, jobs=jobs))
         output = stack.enter_context(session.output(json=json))
         for event in scan(library, albums or (), asked):
-            failed |= isinstance(event, PhotoIndexed) and event.status is Status.FAILED
+            if isinstance(event, ScanSummary):
+                failed = event.counts[Status.FAILED] + event.unreachable
             with to_the_end("all photos were learned"):
                 output.show(event)
-    return SOME_UNREADABLE if failed else 0
+    return ExitCode.SOME_UNREADABLE if failed else 0
 
 
 def _library(session: Session, stack: ExitStack, albums_given: bool, dry_run: bool, **flags: Any) -> Library:

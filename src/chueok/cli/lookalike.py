@@ -5,12 +5,11 @@ from __future__ import annotations
 from chueok.cli import options
 from chueok.cli.app import app
 from chueok.cli.session import Session, command
+from chueok.errors import ExitCode
 from chueok.flow.lookalike import find_lookalikes
 from chueok.flow.people import FaceChoice
 from chueok.output.card import write_card
-
-NOTHING_FOUND = 1
-SOME_UNREADABLE = 3
+from chueok.records import Note
 
 
 @command(app)
@@ -34,7 +33,8 @@ def lookalike(
         found = find_lookalikes(library, selfie, gallery, top, choice=FaceChoice(face, largest))
         output.show_all(found.notes, found.answers, [found.summary])
         if not found.answers:
-            return NOTHING_FOUND
+            return ExitCode.NOTHING_FOUND
         if card is not None:
             write_card(card, selfie, found.probe_face, found.answers[0])
-    return SOME_UNREADABLE if found.unreadable else 0
+            output.show(Note(f"the picture is {card.absolute()}"))
+    return ExitCode.SOME_UNREADABLE if found.unreadable else 0

@@ -9,13 +9,11 @@ import typer
 from chueok.cli import options
 from chueok.cli.app import model_app
 from chueok.cli.session import Session, command, to_the_end
-from chueok.errors import NoLibrary
+from chueok.errors import ExitCode, NoLibrary
 from chueok.flow.models import use_model
 from chueok.output.download import download_progress
 from chueok.records import Note, PhotoIndexed, Status
 from chueok.vision.models import registry
-
-SOME_LOST = 3
 
 ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="A model of `chueok model list`.")]
 
@@ -87,4 +85,4 @@ def use(session: Session, name: ModelArgument, jobs: options.Jobs = None, json: 
             failed |= isinstance(event, PhotoIndexed) and event.status is Status.FAILED
             with to_the_end("all faces were embedded"):
                 output.show(event)
-    return SOME_LOST if failed else 0
+    return ExitCode.SOME_UNREADABLE if failed else 0

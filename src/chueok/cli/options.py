@@ -14,16 +14,17 @@ from chueok.errors import ChueokError, UsageError
 from chueok.records import Conflict
 
 
-def names_known(incomplete: str) -> list[str]:
-    """Person names for shell completion; silence where there is no library."""
+def names_known(context: typer.Context, incomplete: str) -> list[str]:
+    """Person names for shell completion, of the library the line asks for; silence where there is none."""
     from chueok.library import open_library
 
+    given = [level.params.get("library") for level in (context, context.find_root())]
     try:
-        with open_library(create=False) as library:
+        with open_library(next(filter(None, given), None), create=False) as library:
             return [
                 person.name for person in library.catalog.people.all() if person.name.startswith(incomplete)
             ]
-    except ChueokError:
+    except (ChueokError, OSError, RuntimeError):  # RuntimeError: ~ of a user there is none of
         return []
 
 
@@ -193,7 +194,7 @@ def seconds_of(text: str | None) -> float | None:
 
 
 def date_of(text: str | None, option: str) -> datetime | None:
-    """The first moment of a year, month or day, or an exact ISO time. Raises UsageError."""
+    """The first moment of a year, month or day, or an exact ISO time, in local time. Raises UsageError."""
     if text is None:
         return None
     readers: list[Callable[[str], datetime]] = [
@@ -203,10 +204,15 @@ def date_of(text: str | None, option: str) -> datetime | None:
     ]
     for read in readers:
         try:
-            return read(text.strip()).replace(tzinfo=None)
-        except ValueError:
+            return _local(read(text.strip()))
+        except (ValueError, OverflowError):  # no date, or one whose local time is outside years 1 to 9999
             continue
     raise UsageError(f"{option} {text}: write a date as 2019, 2019-05, 2019-05-02 or 2019-05-02T10:30")
+
+
+def _local(moment: datetime) -> datetime:
+    """A time with a zone as this machine's clocks show it, as cameras write times; one without stays."""
+    return moment if moment.tzinfo is None else moment.astimezone().replace(tzinfo=None)
 
 
 def count_of(text: str | None) -> tuple[int, int | None] | None:

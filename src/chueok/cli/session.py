@@ -19,12 +19,10 @@ from typing import Any
 import typer
 
 from chueok.cli import options
-from chueok.errors import ChueokError, OperationFailed, UsageError
+from chueok.errors import ChueokError, ExitCode, OperationFailed, UsageError
 from chueok.library import Library, open_library
 from chueok.output.base import Color, Output, abandon, open_output
 from chueok.settings import Settings, load_settings
-
-INTERRUPTED, TERMINATED = 130, 143  # 128 + the signal's number, as shells have it
 
 
 class Terminated(KeyboardInterrupt):
@@ -73,6 +71,8 @@ class Session:
 
     def output(self, *, json: bool = False, null: bool = False) -> Output:
         """Where the answer goes. Raises UsageError for an unknown --color."""
+        if json and null:
+            raise UsageError("--json and -0 are two forms of the same answer; give one")
         color = self.shared.color or os.environ.get("CHUEOK_COLOR") or "auto"
         if color not in typing.get_args(Color):
             raise UsageError(f"--color {color}: it takes auto, always or never")
@@ -151,6 +151,7 @@ def to_the_end(what: str) -> Iterator[None]:
 def guarded(function: Callable[[], int], *, debug: bool) -> int:
     """Run a command; every error becomes one sentence on stderr and its exit code."""
     previous = signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = function()
         sys.stdout.flush()
@@ -160,7 +161,7 @@ def guarded(function: Callable[[], int], *, debug: bool) -> int:
         _say(
             "stopped; what was finished before is kept, and the same command goes on from there", debug=debug
         )
-        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        return ExitCode.TERMINATED if isinstance(error, Terminated) else ExitCode.INTERRUPTED
     except ChueokError as error:
         _say(str(error), debug=debug)
         return error.exit_code

@@ -12,12 +12,10 @@ import typer
 from chueok.cli import options
 from chueok.cli.app import app
 from chueok.cli.session import Session, command, to_the_end
-from chueok.errors import NoLibrary
+from chueok.errors import ExitCode, NoLibrary
 from chueok.flow.takeout import put_back
 from chueok.flow.undo import undo as undo_move
 from chueok.records import Collected, CollectSummary
-
-FAILED = 6
 
 
 @command(app)
@@ -36,7 +34,7 @@ def undo(
             failed |= isinstance(event, Collected) and event.error is not None
             with to_the_end("all photos were put back"):
                 output.show(event)
-    return FAILED if failed else 0
+    return ExitCode.FAILED if failed else ExitCode.DONE
 
 
 def _events(session: Session, stack: ExitStack, manifest: Path) -> Iterator[Collected | CollectSummary]:

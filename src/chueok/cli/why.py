@@ -10,11 +10,10 @@ import typer
 from chueok.cli import options
 from chueok.cli.app import app
 from chueok.cli.session import Session, command
+from chueok.errors import ExitCode
 from chueok.flow.people import FaceChoice
 from chueok.flow.why import why as explain
 from chueok.records import Note
-
-NOTHING_MATCHES = 1
 
 
 @command(app)
@@ -24,6 +23,7 @@ def why(
     person: options.PersonRef,
     threshold: options.Threshold = None,
     far: options.Far = None,
+    face: options.FaceNumber = None,
     largest: options.Largest = False,
     json: options.Json = False,
 ) -> int:
@@ -35,8 +35,8 @@ def why(
         session.library(threshold=threshold, far=far) as library,
         session.output(json=json) as output,
     ):
-        found = explain(library, photo, person, FaceChoice(largest=largest))
+        found = explain(library, photo, person, FaceChoice(face, largest))
         for verdict in found.verdicts:
             output.show(verdict)
         output.show(Note(f"threshold: {found.threshold_origin}"))
-    return 0 if any(verdict.matched for verdict in found.verdicts) else NOTHING_MATCHES
+    return 0 if any(verdict.matched for verdict in found.verdicts) else ExitCode.NOTHING_FOUND

@@ -42,6 +42,7 @@ class Or:
 
 Expression = Name | Not | And | Or
 
+MOST_TOKENS = 500  # half of what Python's recursion limit of 1000 allows in parentheses
 _TOKEN = re.compile(r"""\s*(?:(?P<sign>[&|!()])|"(?P<quoted>[^"]*)"|(?P<word>[^&|!()"]+))""")
 
 
@@ -73,6 +74,8 @@ class _Parser:
         self._at = 0
 
     def parse(self) -> Expression:
+        if len(self._tokens) > MOST_TOKENS:
+            raise UsageError("the search is too long to be understood; look for fewer people at a time")
         if not self._tokens:
             raise UsageError("the search is empty; say who is wanted, as `chueok find mom`")
         found = self._either()

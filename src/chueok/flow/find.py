@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chueok.errors import UsageError
 from chueok.flow.expression import And, Expression, Name, Not, Or, combined, holds, names, parse, wanted
-from chueok.flow.people import FaceChoice, Wanted, everybody, resolve
+from chueok.flow.paths import as_path
+from chueok.flow.people import FaceChoice, Wanted, composed, everybody, resolve
 from chueok.library import Library
 from chueok.records import Face, FindSummary, Match, Note
 from chueok.store.catalog import FoundPhoto
@@ -73,8 +74,6 @@ def find_matches(
     persons: enrolled names or reference photos. More is said by a `Query` or its fields as keywords, as `only=True`.
     Raises UsageError, NoUsableFace, ReferenceUnreadable, ModelMissing.
     """
-    from dataclasses import replace
-
     asked = replace(query, persons=query.persons + tuple(map(str, persons)), **changes)  # type: ignore[arg-type]
     return find(library, asked).matches
 
@@ -85,13 +84,19 @@ def find(library: Library, query: Query, clock: Callable[[], float] = time.monot
     expression = _expression(library, query)
     limit, origin = match_threshold(library)
     people = resolve(library, names(expression), query.choice)
-    if any(not person.face_ids for person in people):
-        empty = next(person.name for person in people if not person.face_ids)
-        raise UsageError(f"{empty} has no reference for the model {library.card.name}; enrol one more photo")
+    album = None if query.album is None else _album(query.album)
     with library.catalog.snapshot():
         index, warning = library.search_index()
         sightings = recognise(library, index, people, limit)
-        matches = _matches(library, query, expression, sightings, limit)
+        every = _matches(library, replace(query, album=album), expression, sightings, limit)
+    as_indexed = [match for match, photo in every if _is_as_indexed(photo)]
+    matches = as_indexed[: query.limit]
+    notes = [warning] if warning else []
+    if len(as_indexed) < len(every):
+        notes.append(
+            f"{len(every) - len(as_indexed)} more are not there now, or have changed since they were indexed; "
+            "`chueok index` looks again"
+        )
     summary = FindSummary(
         people=tuple(wanted(expression)),
         photos=len(matches),
@@ -99,8 +104,16 @@ def find(library: Library, query: Query, clock: Callable[[], float] = time.monot
         threshold=limit,
         threshold_origin=origin,
         seconds=clock() - started,
+        beyond_limit=len(as_indexed) - len(matches),
     )
-    return FindResult(matches, summary, [Note(warning)] if warning else [])
+    return FindResult(matches, summary, [Note(note) for note in notes])
+
+
+def _album(folder: Path) -> Path:
+    path = as_path(folder)
+    if not path.is_dir():
+        raise UsageError(f"--album {folder}: there is no such folder")
+    return path.resolve()
 
 
 def match_threshold(library: Library) -> tuple[float, str]:
@@ -124,19 +137,23 @@ def match_threshold(library: Library) -> tuple[float, str]:
 def _expression(library: Library, query: Query) -> Expression:
     """The whole question as one expression, which must ask for somebody's presence."""
     known = {person.name for person in library.catalog.people.all()}
-    parts: list[Expression] = []
+    anybody: list[Expression] = [_named(person, known) for person in query.persons]
     if query.expression is not None:
-        parts.append(parse(query.expression, known))
-    if query.persons:
-        parts.append(combined([Name(person) for person in query.persons], Or))
-    parts += [Name(person) for person in query.together_with]
+        anybody.insert(0, parse(composed(query.expression), known))
+    parts: list[Expression] = [combined(anybody, Or)] if anybody else []
+    parts += [_named(person, known) for person in query.together_with]
     if not parts:
         raise UsageError("say who is wanted: an enrolled name, or --person PHOTO_OR_NAME")
-    parts += [Not(Name(person)) for person in query.without]
+    parts += [Not(_named(person, known)) for person in query.without]
     expression = combined(parts, And)
     if holds(expression, ()):
         raise UsageError("the search only says who must not be there; say also who is wanted")
     return expression
+
+
+def _named(text: str, known: Collection[str]) -> Name:
+    """An enrolled name as it is enrolled, however it was typed; anything else as it is."""
+    return Name(composed(text) if composed(text) in known else text)
 
 
 def recognise(
@@ -197,7 +214,7 @@ def _matches(
     expression: Expression,
     sightings: Mapping[int, Sequence[Sighting]],
     limit: float,
-) -> list[Match]:
+) -> list[tuple[Match, FoundPhoto]]:
     names_wanted = set(wanted(expression))
     everyone = library.catalog.faces.of_pictures(sightings)
     best: dict[int, Sighting] = {}
@@ -213,9 +230,17 @@ def _matches(
             continue
         best[picture_id] = max(positive, key=lambda sighting: sighting.similarity)
     photos = [photo for photo in library.catalog.photos.showing(best) if _in_scope(photo, query)]
-    matches = [_match(library, photo, best[photo.picture_id], limit) for photo in photos]
-    matches.sort(key=lambda match: (-match.similarity, match.photo))
-    return matches[: query.limit]
+    pairs = [(_match(library, photo, best[photo.picture_id], limit), photo) for photo in photos]
+    return sorted(pairs, key=lambda pair: (-pair[0].similarity, pair[0].photo))
+
+
+def _is_as_indexed(photo: FoundPhoto) -> bool:
+    """Whether the file is there and looks as it did: another picture under that name shows somebody else."""
+    try:
+        status = photo.path.lstat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (photo.size, photo.mtime_ns)
 
 
 def _counts(count: tuple[int, int | None], faces: int) -> bool:
@@ -225,7 +250,7 @@ def _counts(count: tuple[int, int | None], faces: int) -> bool:
 
 def _in_scope(photo: FoundPhoto, query: Query) -> bool:
     """Album and dates; a photo without a date of its own counts by its file's modification time."""
-    if query.album is not None and not photo.path.is_relative_to(query.album.expanduser().resolve()):
+    if query.album is not None and not photo.path.is_relative_to(query.album):
         return False
     moment = photo.taken_at or datetime.fromtimestamp(photo.mtime_ns / 1e9)
     if query.after is not None and moment < query.after:

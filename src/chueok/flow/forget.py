@@ -4,56 +4,80 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chueok.errors import UsageError
+from chueok.errors import CatalogDamaged, NoLibrary, UsageError
+from chueok.flow.paths import as_path, real
 from chueok.flow.people import find_person
-from chueok.library import Library
+from chueok.library import Library, locked
+from chueok.store.catalog.database import is_of_another_program
 
 
 def forget_person(library: Library, name: str) -> str:
     """Remove a person's name, references, crops and embeddings; photos in albums stay indexed.
 
-    Returns what was done, in words. Raises UsageError when nobody has that name, LibraryLocked.
+    Returns what was done, in words. Raises UsageError when nobody has that name, LibraryLocked, OperationFailed.
     """
-    person = find_person(library, name)
     with library.writing():
+        person = find_person(library, name)
         with library.catalog.transaction():
             library.catalog.people.delete(person.name)
+            library.catalog.owe_wipe()
         _leave_no_trace(library)
     return f"forgot {person.name} and {_some(len(person.references), 'reference')}"
 
 
 def forget_path(library: Library, path: Path) -> str:
-    """Remove what was learned from a photo, or from every photo below a folder; an album below it is no album any more.
+    """Remove what was learned from a photo, or from everything below a folder: photos, references, galleries.
 
-    Returns what was done, in words. Raises UsageError when nothing is known of it, LibraryLocked.
+    A folder that is an album is one no more. What was kept of galleries, selfies and other pictures that are in no
+    album is dropped too, wherever they lie, since only their content is known. Returns what was done, in words.
+    Raises UsageError when nothing is known of it, LibraryLocked, OperationFailed.
     """
-    target = path.expanduser().absolute()
-    photos = library.catalog.photos
-    known = photos.under(target) or photos.under(target.resolve())
-    albums = [album for album in photos.albums() if album.is_relative_to(target.resolve())]
-    if not known and not albums:
-        raise UsageError(f"nothing is known of {target}; `chueok status` lists the albums")
+    target = real(as_path(path))
+    catalog = library.catalog
     with library.writing():
-        with library.catalog.transaction():
-            photos.delete(photo.id for photo in known)
-            photos.delete_albums(albums)
-            library.catalog.faces.drop_unused_pictures()
+        with catalog.transaction():
+            photos = catalog.photos.under(target)
+            albums = [album for album in catalog.photos.albums() if album.is_relative_to(target)]
+            pictures = {photo.picture_id for photo in photos if photo.picture_id is not None}
+            sources = {target, as_path(path).absolute()}
+            pictures.update(*(catalog.people.pictures_from(source) for source in sources))
+            people = catalog.people.delete_references(pictures)
+            catalog.photos.delete(photo.id for photo in photos)
+            catalog.photos.delete_albums(albums)
+            others = catalog.faces.drop_unused_pictures()
+            if not (photos or albums or people or others or catalog.photos.delete_destinations(target)):
+                raise UsageError(f"nothing is known of {target}; `chueok status` lists the albums")
+            catalog.owe_wipe()
         _leave_no_trace(library)
-    return f"forgot {_some(len(known), 'photo')}; the files themselves were not touched"
+        inside = any(target.is_relative_to(album) for album in catalog.photos.albums())
+    parts = [_some(len(photos), "photo")]
+    parts += [f"references of {', '.join(people)}"] if people else []
+    parts += [f"{_some(others, 'picture')} in no album"] if others else []
+    again = "; it is still in an album, so the next `chueok index` learns it again" if inside else ""
+    return f"forgot {', '.join(parts)}{again}. The files themselves were not touched"
 
 
-def forget_everything(library: Library) -> str:
-    """Remove the whole library. Returns what was done, in words. Raises LibraryLocked."""
-    with library.writing():
-        library.close()
-        for file in (*library.folder.glob("catalog.sqlite*"), *library.folder.glob("faces-*.hnsw*")):
-            file.unlink()
-    return f"forgot everything that was kept in {library.folder}"
+def forget_everything(folder: Path) -> str:
+    """Remove the library in a folder, damaged or not, the catalog last.
+
+    Returns what was done, in words. Raises NoLibrary, CatalogDamaged for another program's database, LibraryLocked,
+    OperationFailed.
+    """
+    catalog = folder / "catalog.sqlite"
+    if not any(folder.glob("catalog.sqlite*")) and not any(folder.glob("faces-*.hnsw*")):
+        raise NoLibrary(f"there is no library at {folder}; nothing is kept")
+    if is_of_another_program(catalog):
+        raise CatalogDamaged(f"{catalog} is not a chueok catalog; choose another --library")
+    with locked(folder):
+        for pattern in ("faces-*.hnsw*", "catalog.sqlite.*", "catalog.sqlite-*", "catalog.sqlite"):
+            for file in folder.glob(pattern):
+                file.unlink()
+    return f"forgot everything that was kept in {folder}"
 
 
 def _leave_no_trace(library: Library) -> None:
+    library.catalog.wipe()
     library.refresh_index()
-    library.catalog.wipe_free_space()
 
 
 def _some(count: int, noun: str) -> str:

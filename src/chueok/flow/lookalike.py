@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chueok.errors import ModelMismatch, UnreadablePhoto, UsageError
+from chueok.flow.paths import as_path, real
 from chueok.flow.people import FaceChoice, choose_face, everybody, reference_face
 from chueok.flow.walk import is_photo_name
 from chueok.library import Library
@@ -82,17 +83,19 @@ def find_lookalikes(
     started = clock()
     if top is not None and top < 1:
         raise UsageError("--top takes a number from 1")
-    probe = reference_face(library, selfie.expanduser(), choice)
+    probe = reference_face(library, as_path(selfie), choice)
     people = open_gallery(library, gallery)
     vector = library.catalog.faces.vectors(library.model_id, [probe.id])[1][0]
     scores = people.vectors @ vector
-    others = np.sort(different_people_scores(people))
     best: dict[str, int] = {}
     for row in np.argsort(-scores, kind="stable").tolist():
         best.setdefault(people.entries[row].name, row)
+    shown = list(best.values())[:top]
+    percentiles = share_below(people, scores[shown])
     answers = [
-        _answer(rank, people.entries[row], float(scores[row]), others)
-        for rank, row in enumerate(list(best.values())[:top], 1)
+        Lookalike(rank, entry.name, float(scores[row]), percentile, entry.picture, entry.face)
+        for rank, (row, percentile) in enumerate(zip(shown, percentiles, strict=True), 1)
+        for entry in (people.entries[row],)
     ]
     summary = LookalikeSummary(
         probe=selfie,
@@ -105,30 +108,31 @@ def find_lookalikes(
     return LookalikeResult(probe, answers, summary, list(people.notes), people.unreadable)
 
 
-def _answer(rank: int, entry: Entry, score: float, others: NDArray[np.float32]) -> Lookalike:
-    percentile = float(others.searchsorted(score)) / len(others) * 100 if len(others) else None
-    return Lookalike(rank, entry.name, score, percentile, entry.picture, entry.face)
+def share_below(gallery: Gallery, scores: NDArray[np.float32]) -> list[float | None]:
+    """For every score, which share (%) of the gallery's scores between different people lies below.
 
-
-def different_people_scores(gallery: Gallery) -> NDArray[np.float32]:
-    """The similarity of every two embeddings of different people: (pairs,) float32."""
+    scores: (k,) float32. None for a gallery of fewer than two people. Every two embeddings count once; no more than
+    1024 x n scores are held at a time.
+    """
     import numpy as np
 
     names = np.unique([entry.name for entry in gallery.entries], return_inverse=True)[1]
-    found = [np.empty(0, np.float32)]
+    below, pairs = np.zeros(len(scores), np.int64), 0
     for start in range(0, len(names), DIFFERENT_PEOPLE_BLOCK):
         block = slice(start, start + DIFFERENT_PEOPLE_BLOCK)
-        scores = gallery.vectors[block] @ gallery.vectors.T
         later = np.arange(len(names)) > np.arange(len(names))[block, None]
-        found.append(scores[later & (names[block, None] != names)])
-    return np.concatenate(found)
+        different = later & (names[block, None] != names)
+        between = np.sort((gallery.vectors[block] @ gallery.vectors.T)[different])
+        below += between.searchsorted(scores)
+        pairs += len(between)
+    return [100 * int(count) / pairs if pairs else None for count in below]
 
 
 def open_gallery(library: Library, source: Path | None) -> Gallery:
     """The people to compare with. Embeddings of pictures are kept by content, so a second time is quick."""
     if source is None:
         return _enrolled(library)
-    path = source.expanduser()
+    path = as_path(source)
     if path.is_dir():
         return _folder(library, path)
     if path.is_file():
@@ -166,9 +170,10 @@ def _folder(library: Library, folder: Path) -> Gallery:
     notes: list[Note] = []
     chosen: dict[Path, Face] = {}
     unreadable = 0
-    links = {path.resolve(): path for path in named}
-    for real, picture in sorted(library.read_all(links), key=lambda item: item[0]):
-        path = links[real]
+    files = {path: real(path) for path in named}
+    pictures = dict(library.read_all(set(files.values())))
+    for path in sorted(files):
+        picture = pictures[files[path]]
         if isinstance(picture, UnreadablePhoto):
             unreadable += 1
             notes.append(Note(f"left out of the gallery: {path}: {picture}"))
@@ -223,7 +228,8 @@ def _json(library: Library, path: Path) -> Gallery:
                     f"{library.card.dimension}; embeddings of different models cannot be compared"
                 )
             entries.append(Entry(unicodedata.normalize("NFC", name), None, None))
-            rows.append((vector / np.linalg.norm(vector)).astype(np.float32))
+            small = vector / np.abs(vector).max()  # so that no square overflows
+            rows.append((small / np.linalg.norm(small)).astype(np.float32))
     return Gallery(tuple(entries), np.stack(rows))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from chueok.errors import OperationFailed, UsageError
 from chueok.flow.transfer import Seen, rename_new, sync_folder
+from chueok.flow.walk import is_photo_name
 from chueok.flow.workroom import Workroom
 
 SCHEMA = 1
@@ -154,6 +155,8 @@ def _entry(line: dict[str, Any], folder: Path) -> Entry:
         raise ValueError("a target is a name in the manifest's folder")
     if not source.is_absolute() and source.name != str(source):
         raise ValueError("a source is absolute, or a name in the manifest's folder")
+    if ".." in source.parts or not is_photo_name(source.name):
+        raise ValueError("a source is a photo, written without detours")  # it may be somebody else's manifest
     return Entry(
         kind=Kind(line["type"]),
         source=folder / source,

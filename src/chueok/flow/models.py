@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from chueok.library import Library
 from chueok.records import (
     Detection,
     Face,
+    FaceCrop,
     FaceReading,
     PhotoIndexed,
     PhotoReading,
@@ -22,7 +22,6 @@ from chueok.records import (
     ScanSummary,
     Status,
 )
-from chueok.store.catalog import ReferenceCrop
 from chueok.vision.reader import ReadingTask, scaled
 
 
@@ -38,14 +37,29 @@ def use_model(library: Library, clock: Callable[[], float] = time.monotonic) -> 
         pending = library.catalog.faces.pictures_without(library.model_id)
         yield ScanStarted(len(pending), len(pending), 0)
         tally: Counter[Status] = Counter()
-        for event in _embed_anew(library, pending):
-            tally[event.status] += 1
-            yield event
-        library.catalog.set_current_model(library.model_id)
+        tried: set[int] = set()
+        while pending := _still_to_embed(library, tried):
+            for event in _embed_anew(library, pending):
+                tally[event.status] += 1
+                yield event
+            tried.update(pending)
         library.refresh_index()
         faces = len(library.catalog.faces.ids(library.model_id))
     counts = {status: tally[status] for status in Status}
     yield ScanSummary(counts, faces, missing=0, pruned=0, left=0, seconds=clock() - started)
+
+
+def _still_to_embed(library: Library, tried: Set[int]) -> list[int]:
+    """Contents to embed, as people are enrolled meanwhile; when none is left the model becomes the current one."""
+    with library.catalog.transaction():
+        pending = [
+            picture_id
+            for picture_id in library.catalog.faces.pictures_without(library.model_id)
+            if picture_id not in tried
+        ]
+        if not pending:
+            library.catalog.set_current_model(library.model_id)
+    return pending
 
 
 def _embed_anew(library: Library, pending: Sequence[int]) -> Iterator[PhotoIndexed]:
@@ -94,25 +108,21 @@ def _remember(library: Library, picture_id: int, reading: PhotoReading) -> bool:
 def _embed_crops(library: Library, picture_id: int) -> bool:
     """Embed the reference faces of a content from their kept crops; whether there were any."""
     crops = library.catalog.people.reference_crops(picture_id)
-    for face, _, crop in crops:
-        vector = _embed_crop(library, face, crop)
-        library.catalog.faces.put_vector(library.model_id, face.id, vector.vector)
+    for face, source, crop in crops:
+        embedded = _embed_crop(library, source, face, crop)
+        library.catalog.faces.put_vector(library.model_id, face.id, embedded.vector)
     library.catalog.photos.set_missing(
         (photo.id for photo in library.catalog.photos.of_picture(picture_id)), missing=True
     )
     return bool(crops)
 
 
-def _embed_crop(library: Library, face: Face, crop: ReferenceCrop) -> FaceReading:
-    with tempfile.NamedTemporaryFile(dir=library.folder, prefix=".crop-", suffix=".png") as file:
-        file.write(crop.png)
-        file.flush()
-        scale = crop.pixels / crop.width
-        reading = library.read_task(ReadingTask(Path(file.name), (_within(face.detection, crop, scale),)))
-    return reading.faces[0]
+def _embed_crop(library: Library, source: Path, face: Face, crop: FaceCrop) -> FaceReading:
+    known = (_within(face.detection, crop, crop.pixels / crop.width),)
+    return library.read_task(ReadingTask(source, known, data=crop.png)).faces[0]
 
 
-def _within(detection: Detection, crop: ReferenceCrop, scale: float) -> Detection:
+def _within(detection: Detection, crop: FaceCrop, scale: float) -> Detection:
     """A face of a photo, in pixels of its kept crop."""
     box = detection.box
     moved = Detection(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -12,24 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chueok.errors import NoUsableFace, ReferenceUnreadable, UnreadablePhoto, UsageError
+from chueok.flow.paths import as_path, real
 from chueok.library import Library
-from chueok.records import Enrolled, Face, Person
-from chueok.store.catalog import ReferenceCrop
+from chueok.records import Enrolled, Face, FaceCrop, Person
+from chueok.vision.reader import ReadingTask
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CROP_MARGIN = 0.5  # of the face box, on every side: leaves room for any model's own crop
+LONGEST_NAME = 100  # characters; it must fit on a line of a message
 LISTED = 6  # faces described in a message; a crowd would fill the screen
-CROP_SIDE = 384  # pixels; more than any model's input, less than 400 KB as PNG
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wanted:
     """Somebody to look for: one row of `vectors` for each of `sources`."""
 
-    name: str  # as the user wrote it
+    name: str  # as it is enrolled, or the reference as the user wrote it
     enrolled: bool
     sources: tuple[Path, ...]
     face_ids: tuple[int, ...]
@@ -59,9 +58,9 @@ def enroll(
     person = tidy_name(name)
     if not references:
         raise UsageError(f"give at least one reference photo of {person}")
-    paths = [Path(reference).expanduser().absolute() for reference in references]
+    paths = [as_path(reference).absolute() for reference in references]
     faces = [reference_face(library, path, choice) for path in paths]
-    crops = [_crop(path, face) for path, face in zip(paths, faces, strict=True)]
+    crops = [_crop(library, path, face) for path, face in zip(paths, faces, strict=True)]
     enrolled = []
     with library.catalog.transaction():
         library.settle_model()
@@ -71,13 +70,20 @@ def enroll(
     return enrolled
 
 
+def composed(text: str) -> str:
+    """A name the way names are kept: NFC (macOS decomposes Hangul), without surrounding blanks."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
 def tidy_name(name: str) -> str:
     """A person's name in NFC without surrounding blanks. Raises UsageError for one that cannot be a name."""
-    tidy = unicodedata.normalize("NFC", name).strip()
+    tidy = composed(name)
     if not tidy:
         raise UsageError("a person needs a name")
     if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in tidy):
         raise UsageError("a name cannot contain line breaks or other control characters")
+    if tidy.startswith("-") or len(tidy) > LONGEST_NAME:
+        raise UsageError(f"a name cannot begin with - nor have more than {LONGEST_NAME} characters")
     if os.sep in tidy:
         raise UsageError(f"a name cannot contain {os.sep}, which would make it the path of a photo")
     return tidy
@@ -88,7 +94,7 @@ def reference_face(library: Library, path: Path, choice: FaceChoice = FaceChoice
     if not path.exists():
         raise ReferenceUnreadable(f"the reference {path} does not exist")
     try:
-        picture = library.read(path.resolve())  # the user's own link may be followed
+        picture = library.read(real(path))  # the user's own link may be followed
     except UnreadablePhoto as error:
         raise ReferenceUnreadable(f"the reference {path} cannot be used: {error}") from error
     return choose_face(library.catalog.faces.of_pictures([picture.id])[picture.id], path, choice)
@@ -100,6 +106,8 @@ def choose_face(faces: Sequence[Face], path: Path, choice: FaceChoice) -> Face:
         raise NoUsableFace(
             f"no face was found in {path}; use a photo in which the face is larger and seen from the front"
         )
+    if choice.number is not None and choice.largest:
+        raise UsageError("--face N and --largest are two ways to say which face; give one")
     if choice.number is not None:
         if not 1 <= choice.number <= len(faces):
             raise NoUsableFace(f"there is no face {choice.number} in {path}; it shows {_listed(faces)}")
@@ -121,32 +129,18 @@ def _listed(faces: Sequence[Face]) -> str:
     return f"{len(faces)} face{'s' * (len(faces) > 1)}, left to right ({'; '.join(places + more)})"
 
 
-def _crop(path: Path, face: Face) -> ReferenceCrop:
-    """The neighbourhood of a face as PNG, so that another model can embed it when the photo is gone."""
-    from PIL import Image
-
-    from chueok.vision.decode import decode, read_file
-
-    box = face.detection.box
-    picture = decode(read_file(path.resolve()))
-    side = max(box.width, box.height) * (1 + 2 * CROP_MARGIN)
-    left, top = box.x + (box.width - side) / 2, box.y + (box.height - side) / 2
-    pixels = min(CROP_SIDE, round(side))
-    crop = Image.fromarray(picture.pixels).transform(
-        (pixels, pixels),
-        Image.Transform.EXTENT,
-        (left, top, left + side, top + side),
-        Image.Resampling.BICUBIC,
-    )
-    file = io.BytesIO()
-    crop.save(file, "png")
-    return ReferenceCrop(file.getvalue(), pixels, left, top, side)
+def _crop(library: Library, path: Path, face: Face) -> FaceCrop:
+    """The face cut out of its photo, kept so that another model can embed it when the photo is gone."""
+    try:
+        return library.read_task(ReadingTask(real(path), (face.detection,), cut_out=True)).crops[0]
+    except UnreadablePhoto as error:
+        raise ReferenceUnreadable(f"the reference {path} cannot be used: {error}") from error
 
 
 def find_person(library: Library, name: str) -> Person:
     """The enrolled person of this name. Raises UsageError naming who is enrolled."""
     person = {person.name: person for person in library.catalog.people.all()}
-    found = person.get(unicodedata.normalize("NFC", name).strip())
+    found = person.get(composed(name))
     if found is None:
         raise UsageError(f"nobody named {name!r} is enrolled; {_who_is(list(person))}")
     return found
@@ -171,19 +165,25 @@ def rename(library: Library, old: str, new: str) -> Person:
 def resolve(library: Library, references: Sequence[str], choice: FaceChoice = FaceChoice()) -> list[Wanted]:
     """The people meant by enrolled names or reference photos.
 
-    A text with a path separator is a file; otherwise an enrolled name comes before a file of that name.
-    Raises UsageError for what is neither, NoUsableFace, ReferenceUnreadable.
+    An enrolled name comes before a file of that name; names have no path separator, so `./mom` is the file.
+    Raises UsageError for what is neither, and for somebody without an embedding of the library's model;
+    NoUsableFace, ReferenceUnreadable.
     """
     people = {person.name: person for person in library.catalog.people.all()}
-    return [_resolved(library, people, reference, choice) for reference in references]
+    found = [_resolved(library, people, reference, choice) for reference in references]
+    for person in found:
+        if not len(person.vectors):
+            raise UsageError(
+                f"{person.name} has no reference for the model {library.card.name}; enrol one more photo"
+            )
+    return found
 
 
 def _resolved(library: Library, people: dict[str, Person], reference: str, choice: FaceChoice) -> Wanted:
-    name = unicodedata.normalize("NFC", reference).strip()
-    if name in people and os.sep not in reference:
-        return _wanted(library, people[name])
-    path = Path(reference).expanduser()
-    if path.exists():
+    if composed(reference) in people:
+        return _wanted(library, people[composed(reference)])
+    path = as_path(reference)
+    if path.exists() or os.sep in reference:
         face = reference_face(library, path, choice)
         vectors = library.catalog.faces.vectors(library.model_id, [face.id])[1]
         return Wanted(reference, enrolled=False, sources=(path,), face_ids=(face.id,), vectors=vectors)

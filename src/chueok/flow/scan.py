@@ -11,9 +11,11 @@ from datetime import datetime
 from pathlib import Path
 
 from chueok.errors import NoLibrary, UnreadablePhoto, UsageError
+from chueok.flow.paths import as_path
 from chueok.flow.walk import SeenPhoto, Walk, settled
 from chueok.library import Library
 from chueok.records import (
+    Detection,
     Note,
     PhotoIndexed,
     PhotoReading,
@@ -71,22 +73,24 @@ def scan(
 def _roots(library: Library, albums: Sequence[Path | str]) -> list[Path]:
     """The folders to walk, resolved; the known albums when none is named."""
     if not albums:
-        known = library.catalog.photos.albums()
-        if not known:
+        roots = library.catalog.photos.albums()
+        if not roots:
             raise NoLibrary("no album is known yet; name one: `chueok index FOLDER_OF_PHOTOS`")
-        return known
-    roots = []
-    for album in albums:
-        path = Path(album).expanduser()
-        if not path.is_dir():
-            problem = "is a file, not a folder of photos" if path.exists() else "does not exist"
-            raise UsageError(f"the album {path} {problem}; give `chueok index` a folder")
-        roots.append(path.resolve())
+    else:
+        roots = [_folder(album) for album in albums]
     return [
         root
         for root in dict.fromkeys(roots)
         if not any(root != other and root.is_relative_to(other) for other in roots)
     ]
+
+
+def _folder(album: Path | str) -> Path:
+    path = as_path(album)
+    if not path.is_dir():
+        problem = "is a file, not a folder of photos" if path.exists() else "does not exist"
+        raise UsageError(f"the album {path} {problem}; give `chueok index` a folder")
+    return path.resolve()
 
 
 @dataclass(slots=True)
@@ -99,22 +103,25 @@ class _Scan:
     clock: Callable[[], float]
     counts: Counter[Status] = field(default_factory=Counter)
     faces: int = 0
-    gone: set[int] = field(default_factory=set)  # known photos that were not met at their path
-    rehomed: set[int] = field(default_factory=set)  # of these, recognised at another path
+    homes: dict[int, list[KnownPhoto]] = field(default_factory=dict)  # by picture: paths it has left
+    known_faces: dict[Path, tuple[Detection, ...]] = field(default_factory=dict)  # found, not embedded yet
+    replaced: set[int] = field(default_factory=set)  # pictures that some file showed before
     missing: int = 0
     pruned: int = 0
     left: int = 0
+    unreachable: int = 0
     started: float = 0.0
     started_ns: int = 0
 
     def events(self, roots: Sequence[Path]) -> Iterator[ScanEvent]:
-        self.started, self.started_ns = self.clock(), time.time_ns()
+        self.started, self.started_ns = self.clock(), int(self.now().timestamp() * 1e9)
         walks = []
         for root in roots:
             if root.is_dir():
-                walks.append(Walk(root, self.library.catalog, self._skip()))
+                walks.append(Walk(root, self.library.catalog, self._skip(root)))
                 yield from self._album(walks[-1])
             else:
+                self.unreachable += 1
                 yield Note(f"the album {root} is not there (is its disk plugged in?): nothing was forgotten")
         if self.options.dry_run:
             self.missing = sum(len(walk.missing) for walk in walks)
@@ -122,6 +129,9 @@ class _Scan:
             # Only now: a photo missing from one album may have turned up in another.
             for walk in walks:
                 yield from self._settle_missing(walk)
+            with self.library.catalog.transaction():
+                for picture_id in self.replaced:
+                    self.library.catalog.faces.drop_picture_if_unused(picture_id)
             self.library.refresh_index()
         yield ScanSummary(
             counts={status: self.counts[status] for status in Status},
@@ -130,11 +140,13 @@ class _Scan:
             pruned=self.pruned,
             left=self.left,
             seconds=self.clock() - self.started,
+            unreachable=self.unreachable,
             dry_run=self.options.dry_run,
         )
 
     def _album(self, walk: Walk) -> Iterator[ScanEvent]:
         seen = list(walk.photos())
+        self.unreachable += len(walk.unreadable)
         for folder, reason in walk.unreadable:
             yield Note(f"the folder {folder} cannot be looked into: {reason}")
         pending = [photo for photo in seen if self._needs_reading(photo)]
@@ -146,12 +158,12 @@ class _Scan:
         if self.options.dry_run:
             for photo in pending:
                 yield self._told(photo.path, Status.CHANGED if photo.known else Status.NEW, 0)
-        elif pending:
-            self.gone |= {photo.id for photo in walk.missing}
+        else:
             yield from self._learn(self._album_id(walk.root), pending)
 
-    def _skip(self) -> Callable[[Path], bool]:
-        closed = {self.library.folder.resolve(), *self.library.catalog.photos.destinations()}
+    def _skip(self, root: Path) -> Callable[[Path], bool]:
+        """Folders that hold no photos of the album; one that was named is walked all the same."""
+        closed = {self.library.folder.resolve(), *self.library.catalog.photos.destinations()} - {root}
         return closed.__contains__
 
     def _album_id(self, root: Path) -> int:
@@ -172,7 +184,7 @@ class _Scan:
         unread: dict[Path, SeenPhoto] = {}
         try:
             for photo in pending:
-                if event := self._recognise(album_id, photo, batch):
+                if not self._spent() and (event := self._recognise(album_id, photo, batch)):
                     yield event
                 else:
                     unread[photo.path] = photo
@@ -186,9 +198,13 @@ class _Scan:
 
     def _tasks(self, photos: Iterable[SeenPhoto]) -> Iterator[ReadingTask]:
         for photo in photos:
-            if self.options.budget is not None and self.clock() - self.started > self.options.budget:
+            if self._spent():
                 return
-            yield ReadingTask(photo.path)
+            yield ReadingTask(photo.path, self.known_faces.get(photo.path))
+
+    def _spent(self) -> bool:
+        """Whether the time for beginning photos is over."""
+        return self.options.budget is not None and self.clock() - self.started > self.options.budget
 
     def _recognise(self, album_id: int, photo: SeenPhoto, batch: _Batch) -> PhotoIndexed | None:
         """A photo whose content is known already needs no reading: it was touched, moved or copied."""
@@ -224,19 +240,28 @@ class _Scan:
         if not self.library.catalog.faces.has_picture_of_size(photo.stamp.size):
             return None
         try:
-            return self.library.known(photo.path)
+            known = self.library.known(photo.path)
         except UnreadablePhoto:
             return None  # reading it will say why
+        if isinstance(known, KnownPicture):
+            return known
+        if known.known is not None:
+            self.known_faces[photo.path] = known.known
+        return None
 
     def _moved_from(self, picture_id: int, photo: SeenPhoto) -> KnownPhoto | None:
         """The path this content had before, when no file is there any more; each is given away once."""
         if photo.known is not None:
             return None
-        for other in self.library.catalog.photos.of_picture(picture_id):
-            if other.id not in self.rehomed and (other.id in self.gone or not other.path.exists()):
-                self.rehomed.add(other.id)
-                return other
-        return None
+        if picture_id not in self.homes:
+            photos = self.library.catalog.photos.of_picture(picture_id)
+            self.homes[picture_id] = [other for other in photos if self._has_left(other)]
+        return self.homes[picture_id].pop() if self.homes[picture_id] else None
+
+    def _has_left(self, photo: KnownPhoto) -> bool:
+        """Whether a photo is no longer at its path, though its album is there: an unplugged disk moves nothing."""
+        albums = (album for album in self.library.catalog.photos.albums() if photo.path.is_relative_to(album))
+        return not photo.path.exists() and any(_is_plugged_in(album) for album in albums)
 
     def _record(
         self, album_id: int, photo: SeenPhoto, result: PhotoReading | UnreadablePhoto, batch: _Batch
@@ -263,7 +288,7 @@ class _Scan:
         catalog.photos.put(album_id, photo.path, settled(photo.stamp, self.started_ns), content)
         before = photo.known.picture_id if photo.known else None
         if before is not None and before != content:
-            catalog.faces.drop_picture_if_unused(before)
+            self.replaced.add(before)  # dropped at the end: another file may be about to show it
 
     def _told(self, path: Path, status: Status, faces: int, error: str | None = None) -> PhotoIndexed:
         self.counts[status] += 1
@@ -290,6 +315,14 @@ class _Scan:
                 f"{len(gone)} of the {len(gone) + walk.seen} known photos of {walk.root} are gone; they are "
                 "remembered in case they come back: `chueok index --prune` forgets them"
             )
+
+
+def _is_plugged_in(album: Path) -> bool:
+    """Whether an album is there: the folder a disk is mounted on stays behind empty."""
+    try:
+        return any(album.iterdir())
+    except OSError:
+        return False
 
 
 def _sha256(path: Path) -> bytes | None:

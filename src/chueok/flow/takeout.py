@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from chueok.flow.collect import carry_out, plan, rehearse
+from chueok.flow.paths import as_path, real
 from chueok.flow.undo import undo
 from chueok.library import Library
 from chueok.records import Action, Collected, CollectSummary, Conflict, Plan, Transfer
@@ -24,39 +26,53 @@ def take_out(
 
     dry_run: after the plan come its actions, and nothing is done.
 
-    No photo of an album is ever overwritten or displaced. A folder of copies inside an album is remembered, so
-    that it is not indexed. Raises UsageError, OperationFailed; see flow/collect.py.
+    Nothing in an album is ever overwritten or displaced. A destination that was new or empty is remembered and not
+    indexed as part of an album, unless it is itself named. Raises UsageError, LibraryLocked for a
+    move beside another run, OperationFailed; see flow/collect.py.
     """
-    catalog = library.catalog
-    intended = plan(photos, destination, transfer, conflict, lambda path: catalog.photos.at(path) is not None)
+    folder = as_path(destination).absolute()
+    intended = plan(photos, folder, transfer, conflict, _Originals(library).__contains__)
+    is_new = not folder.exists() or not any(folder.iterdir())
     yield intended
     if dry_run:
         for event in rehearse(intended):
             yield event.action if isinstance(event, Collected) else event
         return
-    if transfer is not Transfer.MOVE:
-        _keep_out_of_index(library, destination)
-    for event in carry_out(intended):
-        if transfer is Transfer.MOVE and isinstance(event, Collected):
-            _note_whereabouts(library, event.action.source)
-        yield event
+    if transfer is not Transfer.MOVE and is_new:
+        # What chueok puts into a folder of its own is no album, wherever the folder lies.
+        library.catalog.photos.add_destination(real(folder))
+    with library.writing() if transfer is Transfer.MOVE else nullcontext():
+        for event in carry_out(intended):
+            if transfer is Transfer.MOVE and isinstance(event, Collected):
+                _note_whereabouts(library, event.action.source)
+            yield event
 
 
 def put_back(library: Library, manifest: Path) -> Iterator[Collected | CollectSummary]:
-    """Undo a move by its manifest. Raises UsageError, OperationFailed; see flow/undo.py."""
-    for event in undo(manifest):
-        if isinstance(event, Collected):
-            _note_whereabouts(library, event.action.target)
-        yield event
+    """Undo a move by its manifest. Raises UsageError, LibraryLocked, OperationFailed; see flow/undo.py."""
+    with library.writing():
+        for event in undo(manifest):
+            if isinstance(event, Collected):
+                _note_whereabouts(library, event.action.target)
+            yield event
 
 
-def _keep_out_of_index(library: Library, destination: Path) -> None:
-    """A new folder inside an album that holds only copies is no part of the album."""
-    photos = library.catalog.photos
-    folder = destination.expanduser().resolve()
-    inside = any(folder != album and folder.is_relative_to(album) for album in photos.albums())
-    if inside and not photos.folders_under(folder):
-        photos.add_destination(folder)
+class _Originals:
+    """Everything that may be somebody's only copy: what is indexed, and whatever else lies in an album."""
+
+    def __init__(self, library: Library) -> None:
+        self._photos = library.catalog.photos
+        self._albums = self._photos.albums()
+        self._copies = self._photos.destinations()
+
+    def __contains__(self, path: object) -> bool:
+        if not isinstance(path, Path):
+            return False
+        place = real(path.parent) / path.name
+        if self._photos.at(place) is not None:
+            return True
+        in_album = any(place.is_relative_to(album) for album in self._albums)
+        return in_album and not any(place.is_relative_to(copies) for copies in self._copies)
 
 
 def _note_whereabouts(library: Library, path: Path) -> None:

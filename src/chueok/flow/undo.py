@@ -44,7 +44,7 @@ def undo(manifest: Path) -> Iterator[Collected | CollectSummary]:
     if not tally[None]:
         manifest.unlink()
         sync_folder(folder)
-    yield summary(tally, Transfer.MOVE, folder, manifest if tally[None] else None)
+    yield replace(summary(tally, Transfer.MOVE, folder, manifest if tally[None] else None), put_back=True)
 
 
 def _put_back(action: Action, entry: Entry) -> Action:

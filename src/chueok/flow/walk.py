@@ -21,6 +21,7 @@ PHOTO_SUFFIXES = frozenset(
 SETTLE_NS = (
     2_000_000_000  # a file written this close to the scan may change again within the clock's resolution
 )
+_HALF = 2**63  # SQLite's integers are signed; a time in 2300 or a hashed inode is folded into their range
 UNSETTLED = -1  # the change time stored for such a file: it never agrees, so the file is checked next time
 
 
@@ -95,12 +96,13 @@ class Walk:
 
 def stamp_of(status: os.stat_result) -> FileStamp:
     """The change key of a file."""
-    return FileStamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    values = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return FileStamp(*((value + _HALF) % (2 * _HALF) - _HALF for value in values))
 
 
 def settled(stamp: FileStamp, started_ns: int) -> FileStamp:
     """The stamp to remember: one that never agrees if the file was written within 2 s of the scan's start."""
-    if max(stamp.mtime_ns, stamp.ctime_ns) < started_ns - SETTLE_NS:
+    if stamp.ctime_ns < started_ns - SETTLE_NS:  # unlike mtime, it is set by the system and cannot be ahead
         return stamp
     return FileStamp(stamp.device, stamp.inode, stamp.size, stamp.mtime_ns, UNSETTLED)
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chueok.errors import UsageError
+from chueok.flow.paths import real
 from chueok.output.fonts import drawable, font_for
-from chueok.output.pictures import closeup, load
+from chueok.output.pictures import Cut, Cutter
 from chueok.output.private import private_file
 from chueok.output.text import printable
 from chueok.records import Face, Lookalike
+from chueok.settings import Settings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,32 +30,35 @@ _LONGEST = 200  # characters of a text worth measuring: twice what fits at the s
 _BIG, _SMALL, _LEAST = 84, 34, 24  # font sizes in pixels: the result, the words, the smallest readable
 
 
-def write_card(path: Path, probe: Path, probe_face: Face, answer: Lookalike) -> None:
+def write_card(
+    path: Path, probe: Path, probe_face: Face, answer: Lookalike, settings: Settings | None = None
+) -> None:
     """Write the side-by-side picture as a PNG, mode 0600.
 
     A gallery of plain numbers has no picture, and a picture may be gone: words stand in its place.
-    Raises UsageError where `path` does not end in .png or is a file chueok did not write, OperationFailed
-    when the disk says no.
+    settings: for the time and memory a photo may take. Raises UsageError where `path` does not end in .png or is
+    anything but a file chueok wrote, OperationFailed when the disk says no.
     """
     from PIL.PngImagePlugin import PngInfo
 
     if path.suffix.lower() != ".png":
         raise UsageError(f"the card is a PNG picture; name it like {path.with_suffix('.png')}")
-    card = _draw(probe, probe_face, answer)
+    with Cutter(settings) as cutter:
+        faces = [_face(cutter, probe, probe_face), _face(cutter, answer.reference, answer.face)]
+    card = _draw(faces, answer)
     maker = PngInfo()
     maker.add_text("Software", "chueok")
     with private_file(path, _MARK) as file:
         card.save(file, "PNG", pnginfo=maker)
 
 
-def _draw(probe: Path, probe_face: Face, answer: Lookalike) -> Image:
+def _draw(faces: list[Image | None], answer: Lookalike) -> Image:
     from PIL import Image, ImageDraw
 
     card = Image.new("RGB", (_WIDTH, _HEIGHT), _GROUND)
     draw = ImageDraw.Draw(card)
-    for place, photo, face in ((0, probe, probe_face), (1, answer.reference, answer.face)):
+    for place, image in enumerate(faces):
         left = _LEFT + place * (_FACE + _GAP)
-        image = _face(photo, face)
         if image is None:
             draw.rectangle((left, _TOP, left + _FACE - 1, _TOP + _FACE - 1), fill=_EMPTY)
             _write(draw, "no picture", (left + _FACE // 2, _TOP + _FACE // 2), _SMALL, _FAINT)
@@ -66,9 +71,11 @@ def _draw(probe: Path, probe_face: Face, answer: Lookalike) -> Image:
     return card
 
 
-def _face(photo: Path | None, face: Face | None) -> Image | None:
-    picture = None if photo is None or face is None else load(photo, _DECODED)
-    return None if picture is None or face is None else closeup(picture, face.detection.box, _FACE)
+def _face(cutter: Cutter, photo: Path | None, face: Face | None) -> Image | None:
+    if photo is None or face is None:
+        return None
+    cuttings = cutter.cut(Cut(real(photo), _DECODED, face=face.detection.box, near=_FACE))
+    return None if cuttings is None else cuttings.images[0]
 
 
 def _small_print(answer: Lookalike) -> str:

@@ -9,17 +9,17 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chueok.flow.paths import real
 from chueok.output.page import FOOT, HEAD, MARK
-from chueok.output.pictures import closeup, load, thumbnail
+from chueok.output.pictures import Cut, Cutter, Cuttings
 from chueok.output.private import private_file
 from chueok.output.sentences import found
 from chueok.output.text import printable
-from chueok.records import FindSummary, Match
+from chueok.records import Box, FindSummary, Match
+from chueok.settings import Settings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from chueok.vision.decode import Picture
 
 _DECODED = 2048  # long side in pixels: a face of 1/20 of the photo still fills its close-up
 _PHOTO = 560  # long side of a thumbnail in pixels: sharp in a 280-pixel column on a screen of double density
@@ -28,31 +28,34 @@ _QUALITY = 78  # JPEG; a thumbnail of 560 pixels is then about 40 kB
 _REFERENCES = 6  # pictures shown per wanted person in the page's head
 
 
-def write_sheet(path: Path, matches: Sequence[Match], summary: FindSummary) -> None:
+def write_sheet(
+    path: Path, matches: Sequence[Match], summary: FindSummary, settings: Settings | None = None
+) -> None:
     """Write the matches as a page that a browser opens from the disk, in the order given.
 
     The file is private (0600) and replaced whole. A photo that has vanished keeps its place, with words.
-    Raises UsageError where `path` is a file chueok did not write, OperationFailed when the disk says no.
+    settings: for the time and memory a photo may take. Raises UsageError where `path` is anything but a file
+    chueok wrote, OperationFailed when the disk says no.
     """
-    with private_file(path, MARK) as file:
-        for part in _parts(matches, summary):
+    with private_file(path, MARK) as file, Cutter(settings) as cutter:
+        for part in _parts(matches, summary, cutter):
             file.write(part.encode("utf-8"))
 
 
-def _parts(matches: Sequence[Match], summary: FindSummary) -> Iterator[str]:
+def _parts(matches: Sequence[Match], summary: FindSummary, cutter: Cutter) -> Iterator[str]:
     """The page in pieces, so that a thousand photos need the memory of one."""
     title = ", ".join(printable(person) for person in summary.people) or "photos"
     yield HEAD.format(title=escape(title))
     yield f"<header><h1>{escape(title)}</h1>\n<p>{escape(found(summary))}</p>\n"
-    yield from _references(matches)
+    yield from _references(matches, cutter)
     yield "</header>\n<main>\n"
     several = len({match.person for match in matches}) > 1
     for match in matches:
-        yield _figure(match, several)
+        yield _figure(match, several, cutter)
     yield FOOT
 
 
-def _references(matches: Sequence[Match]) -> Iterator[str]:
+def _references(matches: Sequence[Match], cutter: Cutter) -> Iterator[str]:
     """The pictures the wanted people were matched by."""
     people = dict.fromkeys(match.person for match in matches)
     for person in people:
@@ -60,25 +63,26 @@ def _references(matches: Sequence[Match]) -> Iterator[str]:
         yield f'<section class="wanted"><h2>{escape(printable(person))}</h2><div>'
         for reference in list(pictures)[:_REFERENCES]:
             name = escape(printable(reference.name))
-            picture = load(reference, _FACE)
-            if picture is None:
+            # `enroll` follows links, so the page does too; an album's photos are no links.
+            cuttings = cutter.cut(Cut(real(reference), _FACE, whole=_FACE))
+            if cuttings is None:
                 yield f'<span class="gone">{name} is not there any more</span>'
             else:
-                yield f'<img src="{_data_url(thumbnail(picture, _FACE))}" alt="{name}" title="{name}">'
+                yield f'<img src="{_data_url(cuttings.images[0])}" alt="{name}" title="{name}">'
         yield "</div></section>\n"
 
 
-def _figure(match: Match, several: bool) -> str:
+def _figure(match: Match, several: bool, cutter: Cutter) -> str:
     """One match: the photo with the face framed, the face near, and the facts."""
-    picture = load(match.photo, _DECODED)
+    box = match.face.detection.box
+    cuttings = cutter.cut(Cut(match.photo, _DECODED, whole=_PHOTO, face=box, near=_FACE))
     name = escape(printable(match.photo.name))
     face = ""
-    if picture is None:
+    if cuttings is None:
         photo = f'<span class="gone">{name} is not there any more, or cannot be read</span>'
     else:
-        source = _data_url(thumbnail(picture, _PHOTO))
-        photo = f'<img src="{source}" alt="{name}">{_frame(picture, match)}'
-        near = closeup(picture, match.face.detection.box, _FACE)
+        whole, near = cuttings.images
+        photo = f'<img src="{_data_url(whole)}" alt="{name}">{_frame(cuttings, box)}'
         face = f'<img class="face" src="{_data_url(near)}" alt="the face">'
     link = escape(match.photo.absolute().as_uri())
     return (
@@ -96,11 +100,10 @@ def _facts(match: Match, several: bool) -> str:
     return f"<b>{match.similarity:.3f}</b>{person}{date}<br>"
 
 
-def _frame(picture: Picture, match: Match) -> str:
+def _frame(photo: Cuttings, box: Box) -> str:
     """The face's box over the photo, in percent of its sides, so that it scales with the page."""
-    box = match.face.detection.box
-    left, width = 100 * box.x / picture.width, 100 * box.width / picture.width
-    top, height = 100 * box.y / picture.height, 100 * box.height / picture.height
+    left, width = 100 * box.x / photo.width, 100 * box.width / photo.width
+    top, height = 100 * box.y / photo.height, 100 * box.height / photo.height
     return f'<i style="left:{left:.2f}%;top:{top:.2f}%;width:{width:.2f}%;height:{height:.2f}%"></i>'
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from chueok.errors import OperationFailed, UsageError
+from chueok.flow.transfer import sync_folder
+from chueok.flow.workroom import Workroom, sweep
 
 _MARK_WITHIN = 4096  # bytes; where a page or a card of ours names its maker, near its start
 
@@ -19,34 +21,39 @@ def private_file(path: Path, mark: bytes) -> Iterator[BinaryIO]:
     """A file that appears at `path`, mode 0600, when the block ends well.
 
     mark: bytes every file of this kind holds near its start. A file already there is replaced only when it
-    holds them too: a photo named by mistake stays. Raises UsageError for that, OperationFailed when the disk
-    says no.
+    holds them too: a photo named by mistake stays. What a killed run left half written in the folder is removed.
+    Raises UsageError for a path that must stay as it is, OperationFailed when the disk says no.
     """
-    _refuse_foreign(path, mark)
     try:
-        handle, name = tempfile.mkstemp(prefix=".chueok-", suffix=".part", dir=path.parent)  # mode 0600
+        _refuse_foreign(path, mark)
+        sweep(path.parent)
+        with Workroom(path.parent) as room, room.slot() as staged:
+            with open(staged, "xb", opener=_private) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            staged.replace(path)
+        with contextlib.suppress(PermissionError):  # a folder that may be written to, but not read
+            sync_folder(path.parent)
     except OSError as error:
         raise _failed(path, error) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError as error:
-        raise _failed(path, error) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _refuse_foreign(path: Path, mark: bytes) -> None:
-    if not path.exists():
-        return
+    """Raise UsageError for what stands at a path and is not ours; a pipe or device is never opened."""
     try:
-        with path.open("rb") as file:
-            ours = mark in file.read(_MARK_WITHIN)
-    except OSError as error:
-        raise _failed(path, error) from error
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a link" if stat.S_ISLNK(mode) else "a device or pipe"
+        raise UsageError(f"{path} is {kind}, not a file; choose another name, nothing was changed")
+    with path.open("rb") as file:
+        ours = mark in file.read(_MARK_WITHIN)
     if not ours:
         raise UsageError(
             f"{path} exists and was not made by chueok; choose another name, nothing was changed"

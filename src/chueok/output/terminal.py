@@ -1,4 +1,4 @@
-"""Tables on a terminal, and the only progress bar."""
+"""Tables on a terminal, and the progress bar of scans and collections."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ from chueok.records import (
     Plan,
     ScanStarted,
     ScanSummary,
-    Status,
 )
 
 _REFRESH_SECONDS = 0.1  # ten pictures a second look like motion; more only costs
@@ -107,15 +106,17 @@ class LiveMessages(Messages):
         self._animate = animate and not quiet
         self._clock = clock
         self._bar: _Bar | None = None
+        self._untouched = 0  # photos a scan still names before the pending ones
 
     def follow(self, record: Record) -> None:
         match record:
             case ScanStarted():
+                self._untouched = record.photos - record.pending
                 self._begin_progress("reading", record.pending)
             case Plan():
                 self._begin_progress(DOING[record.transfer], len(record.actions))
-            case PhotoIndexed() if record.status is Status.UNCHANGED:
-                pass  # not one of the pending
+            case PhotoIndexed() if self._untouched:
+                self._untouched -= 1  # by count: a pending photo may turn out unchanged too
             case PhotoIndexed() | Collected() if self._bar is not None:
                 self._bar.advance()
             case ScanSummary() | CollectSummary():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chueok.records import Box, Detection, FaceReading, PhotoReading
+from chueok.records import Box, Detection, FaceCrop, FaceReading, PhotoReading
 
 if TYPE_CHECKING:
     from chueok.settings import Settings
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from chueok.vision.models.registry import ModelCard
 
 CROP_FACE_PIXELS = 112  # a face box this large fills an embedder's crop without being enlarged
+CUT_OUT_MARGIN = 0.5  # of the face box, on every side: leaves room for any model's own crop
+CUT_OUT_PIXELS = 384  # more than any model's input, less than 400 KB as PNG
 FINEST_SIDE = 6000  # pixels; a finer decode than this would cost more memory than small faces are worth
 
 
@@ -26,6 +29,8 @@ class ReadingTask:
 
     path: Path
     known: tuple[Detection, ...] | None = None
+    data: bytes | None = None  # the file's content, where it is no file
+    cut_out: bool = False  # also cut out every face, for `PhotoReading.crops`
 
 
 class PhotoReader:
@@ -41,7 +46,7 @@ class PhotoReader:
         """Read one file. Raises UnreadablePhoto with the reason."""
         from chueok.vision.decode import decode, read_file
 
-        data = read_file(task.path)
+        data = read_file(task.path) if task.data is None else task.data
         picture = decode(data, self._size)
         detections = self.detect(picture) if task.known is None else task.known
         picture = self._finer(data, picture, detections)
@@ -53,6 +58,7 @@ class PhotoReader:
             taken_at=picture.taken_at,
             damage=picture.damage,
             faces=self._embed(picture, detections),
+            crops=tuple(cut_out(picture, found) for found in detections) if task.cut_out else (),
         )
 
     def detect(self, picture: Picture) -> tuple[Detection, ...]:
@@ -81,6 +87,25 @@ class PhotoReader:
         return tuple(
             FaceReading(detection, vector) for detection, vector in zip(detections, vectors, strict=True)
         )
+
+
+def cut_out(picture: Picture, detection: Detection) -> FaceCrop:
+    """The neighbourhood of a face as PNG: enough for any model to embed it when the photo is gone."""
+    from PIL import Image
+
+    box, scale = detection.box, picture.pixels.shape[1] / picture.width
+    side = max(box.width, box.height) * (1 + 2 * CUT_OUT_MARGIN)
+    left, top = box.x + (box.width - side) / 2, box.y + (box.height - side) / 2
+    pixels = max(1, min(CUT_OUT_PIXELS, round(side * scale)))
+    crop = Image.fromarray(picture.pixels).transform(
+        (pixels, pixels),
+        Image.Transform.EXTENT,
+        (left * scale, top * scale, (left + side) * scale, (top + side) * scale),
+        Image.Resampling.BICUBIC,
+    )
+    file = io.BytesIO()
+    crop.save(file, "png")
+    return FaceCrop(file.getvalue(), pixels, left, top, side)
 
 
 def open_reader(card: ModelCard, settings: Settings) -> PhotoReader:

@@ -12,7 +12,7 @@ from typing import Any
 from chueok.store.catalog.database import Database
 from chueok.store.catalog.faces import Faces, KnownPicture
 from chueok.store.catalog.migrations import MIGRATIONS, Migration
-from chueok.store.catalog.people import People, ReferenceCrop
+from chueok.store.catalog.people import People
 from chueok.store.catalog.photos import FileStamp, FoundPhoto, KnownPhoto, Photos, Unreadable
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "FoundPhoto",
     "KnownPhoto",
     "KnownPicture",
-    "ReferenceCrop",
     "Unreadable",
 ]
 
@@ -56,10 +55,27 @@ class Catalog:
         """All questions inside see the same moment, whatever another process commits meanwhile."""
         return self._db.snapshot()
 
-    def wipe_free_space(self) -> None:
-        """Leave no trace of deleted rows in the catalog or its write-ahead log."""
+    def owe_wipe(self) -> None:
+        """Note, with a deletion, that its traces are still to be wiped: a kill in between is made good later."""
+        self._db.change("insert or replace into meta (key, value) values ('wipe', 'owed')")
+
+    def owes_wipe(self) -> bool:
+        """Whether deleted rows may have left traces."""
+        return self._db.value("select 1 from meta where key = 'wipe'") is not None
+
+    def wipe(self) -> None:
+        """Leave no trace of deleted rows: not in free pages, the write-ahead log, backups or index files.
+
+        Index files are removed; they are made anew from what is left. Raises OperationFailed while another process
+        reads.
+        """
+        for pattern in ("faces-*.hnsw*", "catalog.sqlite.*.backup"):
+            for path in self.path.parent.glob(pattern):
+                path.unlink()
         self._db.change("vacuum")
-        self._db.change("pragma wal_checkpoint(truncate)")
+        self._db.checkpoint()
+        self._db.change("delete from meta where key = 'wipe'")
+        self._db.checkpoint()
 
     def current_model(self) -> tuple[str, str] | None:
         """Name and embedding key of the model this library speaks, None before the first index."""
@@ -70,13 +86,16 @@ class Catalog:
 
     def model_id(self, name: str, key: str, dimension: int) -> int:
         """The id of an embedding space, registering it when it is new."""
-        self._db.change(
-            "insert into models (name, key, dimension) values (?, ?, ?) on conflict (key) do nothing",
-            name,
-            key,
-            dimension,
-        )
-        return int(self._db.value("select id from models where key = ?", key))
+        known = self._db.value("select id from models where key = ?", key)
+        if known is None:  # only then is there something to write: a full disk can still be read
+            self._db.change(
+                "insert into models (name, key, dimension) values (?, ?, ?) on conflict (key) do nothing",
+                name,
+                key,
+                dimension,
+            )
+            known = self._db.value("select id from models where key = ?", key)
+        return int(known)
 
     def set_current_model(self, model_id: int) -> None:
         """From now on the library speaks this model."""
@@ -106,8 +125,8 @@ class Catalog:
         )
 
     def last_scan(self) -> datetime | None:
-        """When the last scan that ended, ended."""
-        text = self._db.value("select max(finished_at) from scans")
+        """When a scan last reached its end."""
+        text = self._db.value("select max(finished_at) from scans where outcome = 'done'")
         return datetime.fromisoformat(text) if text else None
 
     def counts(self) -> dict[str, int]:

@@ -23,17 +23,27 @@ class Database:
     def __init__(self, path: Path, migrations: Sequence[Migration]) -> None:
         """Open or create the file (0600). Raises LibraryTooNew, CatalogDamaged, OperationFailed."""
         self.path = path
-        with _explained(path):
-            if not path.exists():
-                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            self._connect(path.absolute().as_uri() + "?mode=rwc", migrations)
+        except OperationFailed:
+            # A full disk, or a folder that cannot be written: what is there can still be read, if it is settled.
+            log = path.with_name(path.name + "-wal")
+            if not path.exists() or (log.exists() and log.stat().st_size):
+                raise
+            self._connect(path.absolute().as_uri() + "?immutable=1", migrations)
+
+    def _connect(self, address: str, migrations: Sequence[Migration]) -> None:
+        with _explained(self.path):
+            if not self.path.exists():
+                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            self._db = sqlite3.connect(address, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
             try:
-                self._open(migrations)
+                self._open(migrations, writable="immutable" not in address)
             except BaseException:
                 self._db.close()
                 raise
 
-    def _open(self, migrations: Sequence[Migration]) -> None:
+    def _open(self, migrations: Sequence[Migration], *, writable: bool) -> None:
         application = self.value("pragma application_id")
         version = self.value("pragma user_version")
         objects = self.value("select count(*) from sqlite_master")
@@ -48,6 +58,8 @@ class Database:
             )
         for pragma in ("trusted_schema=off", "foreign_keys=on", "secure_delete=on", "synchronous=full"):
             self._db.execute(f"pragma {pragma}")
+        if not writable:
+            return
         if self.value("pragma journal_mode") != "wal":
             self._db.execute("pragma journal_mode=wal")
         if version < len(migrations):
@@ -88,6 +100,13 @@ class Database:
                 self._db.execute("rollback")
             raise
 
+    def checkpoint(self) -> None:
+        """Empty the write-ahead log. Raises OperationFailed while another process reads."""
+        if self.value("pragma wal_checkpoint(truncate)"):
+            raise OperationFailed(
+                f"another chueok is reading {self.path.parent}; run the same command again when it is done"
+            )
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """All questions inside see the same moment, whatever another process commits meanwhile."""
@@ -116,6 +135,19 @@ class Database:
         """Carry out a change."""
         with _explained(self.path):
             return self._db.execute(sql, values)
+
+
+def is_of_another_program(path: Path) -> bool:
+    """Whether the file is a SQLite file with tables that is not a catalog of chueok; what is damaged is not told apart.
+
+    Offsets 28 (size in pages) and 68 (application id) of the header: www.sqlite.org/fileformat.html, section 1.3.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        header = file.read(100)
+    pages, application = (int.from_bytes(header[at : at + 4], "big") for at in (28, 68))
+    return header.startswith(b"SQLite format 3\0") and pages > 1 and application != APPLICATION_ID
 
 
 def to_path(*parts: bytes) -> Path:

@@ -171,17 +171,19 @@ class Faces:
 
     def drop_unused_pictures(self) -> int:
         """Delete every content that no file and no reference needs; how many there were."""
-        unused = [
-            row[0]
-            for row in self._db.rows(
-                "select id from pictures where id not in (select picture_id from photos"
-                " where picture_id is not null)"
-            )
-        ]
-        before = self._db.value("select count(*) from pictures")
-        for picture_id in unused:
-            self.drop_picture_if_unused(picture_id)
-        return int(before - self._db.value("select count(*) from pictures"))
+        deleted = self._db.change(
+            "delete from pictures where not exists (select 1 from photos where picture_id = pictures.id)"
+            " and not exists (select 1 from person_references r join faces f on f.id = r.face_id"
+            "                 where f.picture_id = pictures.id)"
+        )
+        return deleted.rowcount
+
+    def detections(self, sha256: bytes) -> tuple[Detection, ...] | None:
+        """The faces found in a content before, whatever models embedded them; None when it is not known."""
+        picture_id = self._db.value("select id from pictures where sha256 = ?", sha256)
+        if picture_id is None:
+            return None
+        return tuple(face.detection for face in self.of_pictures([picture_id])[picture_id])
 
 
 def face_from_row(row: Any) -> Face:

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from chueok.records import Face, Person, Reference
+from chueok.records import Face, FaceCrop, Person, Reference
 from chueok.store.catalog.database import Database, to_path
 from chueok.store.catalog.faces import FACE, Faces, face_from_row
 
 _FACE_OF_F = ", ".join(f"f.{column}" for column in FACE.split(", "))
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceCrop:
-    """The neighbourhood of a reference face, kept so that another model can embed it without the photo."""
-
-    png: bytes  # square
-    pixels: int  # side of the PNG
-    x: float  # left edge in photo pixels
-    y: float
-    width: float  # side in photo pixels
 
 
 class People:
@@ -49,9 +38,7 @@ class People:
             for name, found in references.items()
         ]
 
-    def add_reference(
-        self, name: str, face_id: int, source: Path, crop: ReferenceCrop, now: datetime
-    ) -> bool:
+    def add_reference(self, name: str, face_id: int, source: Path, crop: FaceCrop, now: datetime) -> bool:
         """Let a face stand for a person, enrolling them when they are new; False if it already did."""
         self._db.change(
             "insert into people (name, enrolled_at) values (?, ?) on conflict (name) do nothing",
@@ -73,18 +60,48 @@ class People:
         )
         return added.rowcount > 0
 
-    def reference_crops(self, picture_id: int) -> list[tuple[Face, Path, ReferenceCrop]]:
+    def reference_crops(self, picture_id: int) -> list[tuple[Face, Path, FaceCrop]]:
         """The reference faces of a content, where they came from, and their kept crops."""
         rows = self._db.rows(
             f"select {_FACE_OF_F}, r.source, r.crop, r.crop_pixels, r.crop_x, r.crop_y, r.crop_width"
             " from person_references r join faces f on f.id = r.face_id where f.picture_id = ?",
             picture_id,
         )
-        return [(face_from_row(row[:7]), to_path(row[7]), ReferenceCrop(*row[8:])) for row in rows]
+        return [(face_from_row(row[:7]), to_path(row[7]), FaceCrop(*row[8:])) for row in rows]
 
     def rename(self, old: str, new: str) -> None:
         """Give a person another name, which nobody may have."""
         self._db.change("update people set name = ? where name = ?", new, old)
+
+    def delete_references(self, picture_ids: Iterable[int]) -> list[str]:
+        """These contents stand for nobody any more; the names of those they stood for."""
+        names: list[str] = []
+        for picture_id in picture_ids:
+            names += [
+                row[0]
+                for row in self._db.rows(
+                    "select p.name from people p join person_references r on r.person_id = p.id"
+                    " join faces f on f.id = r.face_id where f.picture_id = ?",
+                    picture_id,
+                )
+            ]
+            self._db.change(
+                "delete from person_references where face_id in (select id from faces where picture_id = ?)",
+                picture_id,
+            )
+        return sorted(set(names))
+
+    def pictures_from(self, path: Path) -> list[int]:
+        """The contents of references that came from this file, or from below this folder."""
+        low = os.fsencode(path).rstrip(b"/")
+        rows = self._db.rows(
+            "select distinct f.picture_id from person_references r join faces f on f.id = r.face_id"
+            " where r.source = ? or (r.source >= ? and r.source < ?)",
+            low,
+            low + b"/",
+            low + b"0",
+        )
+        return [row[0] for row in rows]
 
     def delete(self, name: str) -> None:
         """Forget a person, their references, and every content that was kept only for them."""

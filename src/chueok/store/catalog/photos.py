@@ -59,6 +59,7 @@ class FoundPhoto:
     path: Path
     picture_id: int
     taken_at: datetime | None
+    size: int  # of the file when it was indexed, bytes
     mtime_ns: int
 
 
@@ -130,16 +131,14 @@ class Photos:
         found = []
         for marks, chunk in chunks(list(picture_ids)):
             rows = self._db.rows(
-                "select photos.folder, photos.name, p.id, p.taken_at, photos.mtime_ns"
+                "select photos.folder, photos.name, p.id, p.taken_at, photos.size, photos.mtime_ns"
                 " from photos join pictures p on p.id = photos.picture_id"
                 f" where not photos.missing and p.id in ({marks})",
                 *chunk,
             )
             found += [
-                FoundPhoto(
-                    to_path(folder, name), picture_id, taken_at and datetime.fromisoformat(taken_at), mtime
-                )
-                for folder, name, picture_id, taken_at, mtime in rows
+                FoundPhoto(to_path(folder, name), picture, date and datetime.fromisoformat(date), size, mtime)
+                for folder, name, picture, date, size, mtime in rows
             ]
         return found
 
@@ -216,6 +215,16 @@ class Photos:
     def destinations(self) -> list[Path]:
         """Folders photos were collected into, inside albums: not to be indexed."""
         return [to_path(row[0]) for row in self._db.rows("select path from destinations")]
+
+    def delete_destinations(self, root: Path) -> int:
+        """Folders at or below root are indexed again; how many there were."""
+        low, high = _subtree(root)
+        return self._db.change(
+            "delete from destinations where path = ? or (path >= ? and path < ?)",
+            os.fsencode(root),
+            low,
+            high,
+        ).rowcount
 
     def add_destination(self, path: Path) -> None:
         """Remember a folder photos were collected into."""

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 UNIT_TOLERANCE = 1e-4
@@ -22,14 +20,11 @@ propose candidates, within this slack; `similarities` decides."""
 BLOCK_ROWS = 8192
 """Rows handled at a time: 32 MB of float64 at d = 512, whatever the size of the library."""
 
-BLOCK_SCORES = 4_000_000
-"""Scores held at a time in `nearest`: 16 MB of float32."""
-
 
 class ExactIndex:
     """A VectorIndex without approximation: rows sorted by id, answers from matrix products.
 
-    add: O(n), since the rows are copied; above, nearest: O(n q d).
+    add: O(n), since the rows are copied; above: O(n q d).
     """
 
     def __init__(self, dimension: int) -> None:
@@ -94,35 +89,11 @@ class ExactIndex:
         kept = kept[np.lexsort((rows[kept], -best[kept]))]
         return self._ids[rows[kept]], scores[kept]
 
-    def nearest(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The k most similar vectors of each query: ids (q, min(k, n)) int64 and similarities, falling, then by id."""
-        queries = unit_rows(queries, self._dimension)
-        k = min(wanted(k), len(self))
-        ids = np.empty((len(queries), k), np.int64)
-        scores = np.empty((len(queries), k), np.float32)
-        for number, rows in enumerate(self._rows_nearest(queries, k)):
-            ids[number], scores[number] = self._ranked(queries[number], rows, k)
-        return ids, scores
-
-    def nearest_among(
-        self, query: NDArray[np.float32], k: int, among: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The k most similar to one unit query (d,), of the held ids given: two arrays (k,)."""
-        return self._ranked(query, self._rows(among), k)
-
     def most_copies(self) -> int:
         """How often the commonest vector is held, judged by its first two numbers: never too few, in O(n log n)."""
         starts = np.ascontiguousarray(self._vectors[:, :2])
         bits = starts.view(np.uint64 if self._dimension > 1 else np.uint32)
         return int(np.unique(bits, return_counts=True)[1].max(initial=0))
-
-    def _ranked(
-        self, query: NDArray[np.float32], rows: NDArray[np.int64], k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The k of these rows that are most similar to one query (d,): most similar first, then by id."""
-        scores = similarities(self._vectors[rows], query[None])[:, 0]
-        order = np.lexsort((rows, -scores))[:k]
-        return self._ids[rows[order]], scores[order]
 
     def _rows_near(self, queries: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:
         """Rows that may reach the threshold: all that do, and those a rounding error below it."""
@@ -132,17 +103,6 @@ class ExactIndex:
             near = (scores >= threshold - ROUNDING).any(axis=1)
             found.append(np.flatnonzero(near) + start)
         return np.concatenate(found)
-
-    def _rows_nearest(self, queries: NDArray[np.float32], k: int) -> Iterator[NDArray[np.int64]]:
-        """For each query the rows that may be among its k nearest: those a rounding error behind included."""
-        step = max(1, BLOCK_SCORES // max(1, len(self)))
-        for start in range(0, len(queries), step):
-            for scores in queries[start : start + step] @ self._vectors.T:
-                if k == 0:
-                    yield np.empty(0, np.int64)
-                    continue
-                last = np.partition(scores, len(scores) - k)[len(scores) - k]
-                yield np.flatnonzero(scores >= last - 2 * ROUNDING)
 
     def _rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where the vectors of these held ids stand: (m,), sorted, each once."""
@@ -176,10 +136,3 @@ def unit_rows(vectors: NDArray[np.float32], dimension: int) -> NDArray[np.float3
             f"row {wrong[0]} has length {lengths[wrong[0]]:.6g}, not 1: normalise embeddings first"
         )
     return vectors
-
-
-def wanted(k: int) -> int:
-    """The same number of neighbours; ValueError below 0."""
-    if k < 0:
-        raise ValueError(f"the number of neighbours is 0 or more, not {k}")
-    return k

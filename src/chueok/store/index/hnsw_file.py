@@ -1,4 +1,4 @@
-"""The HNSW index on disk: verified before hnswlib sees it, replaced as a whole, readable by its owner only."""
+"""The HNSW index on disk: verified before hnswlib opens it, replaced as a whole, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ HEADER = struct.Struct("=6Q2i3QdQ")
 level, entry point, maxM, maxM0, M, level factor, ef_construction. The rows of level 0 follow."""
 
 PARTIAL = ".partial"  # end of the name of a file being written
+PRIVATE = stat.S_IRUSR | stat.S_IWUSR  # a face is nobody else's business
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,11 @@ def write(graph: Any, path: Path, *, count: int, dimension: int) -> IndexStamp:
 def read(path: Path, stamp: IndexStamp) -> IndexContent | None:
     """Open the file that got this stamp; None when it holds no vectors.
 
-    hnswlib trusts what it reads: a flipped bit makes it crash or answer wrongly. So nothing but the stamped bytes
-    reaches it, and through the very file that was hashed, even if another takes its name meanwhile.
+    hnswlib trusts what it reads: a flipped bit makes it crash or answer wrongly. So the content is hashed first. Then
+    hnswlib reads the same inode again by itself, even if another file takes its name meanwhile; that nobody changes
+    that inode in between rests on the file being private and on `write`, which only ever replaces it.
     Raises IndexDamaged.
     """
-    with contextlib.suppress(OSError):  # a reader may not be allowed to tidy up
-        remove_leftovers(path)
     if stamp.layout != LAYOUT:
         raise _damaged(path, f"has the layout {stamp.layout}, not {LAYOUT}")
     try:
@@ -90,7 +90,10 @@ def read(path: Path, stamp: IndexStamp) -> IndexContent | None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed runs were writing for this path. A file being written is locked, and left alone."""
+    """Remove what killed runs were writing for this path; only writers do. What is being written is locked, and stays.
+
+    Raises OSError.
+    """
     start = os.fsencode(f"{path.name}.")
     with os.scandir(os.fsencode(path.parent)) as entries:
         leftovers = [
@@ -101,36 +104,66 @@ def remove_leftovers(path: Path) -> None:
             and entry.is_file(follow_symlinks=False)
         ]
     for leftover in leftovers:
-        with contextlib.suppress(FileNotFoundError, BlockingIOError), _locked(leftover, os.O_RDWR):
-            os.unlink(leftover)  # noqa: PTH108, names are bytes here
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), _locked(leftover):
+            _unlink(leftover)
 
 
 @contextlib.contextmanager
 def _replacement(path: Path) -> Iterator[int]:
     """A private new file that takes the name when the block ends well, and vanishes when it does not."""
-    partial = os.fsencode(path.with_name(f"{path.name}.{secrets.token_hex(8)}{PARTIAL}"))
+    partial, descriptor = _new_file(path)
     try:
-        with _locked(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL) as descriptor:
-            os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)  # whatever the umask took away
-            yield descriptor
-            os.replace(partial, os.fsencode(path))  # noqa: PTH105, names are bytes here
+        yield descriptor
+        os.replace(partial, os.fsencode(path))  # noqa: PTH105, names are bytes here
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)  # noqa: PTH108
+        _unlink(partial)
         raise
+    finally:
+        os.close(descriptor)
     _fsync_folder(path.parent)
 
 
+def _new_file(path: Path) -> tuple[bytes, int]:
+    """A private, empty, locked file beside path: its name, and its descriptor, which the caller closes."""
+    while True:
+        partial = os.fsencode(path.with_name(f"{path.name}.{secrets.token_hex(8)}{PARTIAL}"))
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits for a run that is just sweeping it away
+            os.fchmod(descriptor, PRIVATE)  # whatever the umask took away
+            if _is_at(partial, descriptor):
+                return partial, descriptor
+        except BaseException:
+            os.close(descriptor)
+            _unlink(partial)
+            raise
+        os.close(descriptor)  # swept before it was locked: another one
+
+
+def _is_at(name: bytes, descriptor: int) -> bool:
+    """Whether the open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.lstat(name), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _unlink(name: bytes) -> None:
+    """Remove a file that may be gone already."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name)  # noqa: PTH108, names are bytes here
+
+
 @contextlib.contextmanager
-def _locked(name: bytes, flags: int) -> Iterator[int]:
-    """Open a file and hold its lock, which the kernel frees when the process dies.
+def _locked(name: bytes) -> Iterator[None]:
+    """Hold the lock of a file, which the kernel frees when the process dies.
 
     Raises BlockingIOError when another process holds it.
     """
-    descriptor = os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, stat.S_IRUSR | stat.S_IWUSR)
+    descriptor = os.open(name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield descriptor
+        yield
     finally:
         os.close(descriptor)
 

@@ -1,0 +1,52 @@
+"""Values of options, as they are written and as they are meant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+import typer
+
+from chueok.cli import options
+from chueok.errors import UsageError
+
+
+@pytest.fixture
+def in_seoul(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "KST-9")  # POSIX counts westward: 9 hours ahead of UTC
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2019", datetime(2019, 1, 1)),
+        ("2019-05", datetime(2019, 5, 1)),
+        (" 2019-05-02 ", datetime(2019, 5, 2)),
+        ("2019-05-02T23:30", datetime(2019, 5, 2, 23, 30)),
+        ("2019-05-02T23:30Z", datetime(2019, 5, 3, 8, 30)),
+        ("2019-05-02T23:30-05:00", datetime(2019, 5, 3, 13, 30)),
+        ("2019-05-02T23:30+09:00", datetime(2019, 5, 2, 23, 30)),
+        ("0001-01-01", datetime(1, 1, 1)),
+    ],
+)
+def test_a_date_is_local_time_and_its_zone_counts(in_seoul: None, text: str, moment: datetime) -> None:
+    assert options.date_of(text, "--after") == moment
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2019-13", "9999-12-31T23:00Z", "0001-01-01T00:00+14:00"])
+def test_what_is_no_date_is_refused(in_seoul: None, text: str) -> None:
+    with pytest.raises(UsageError, match=r"--after .*: write a date as 2019, 2019-05"):
+        options.date_of(text, "--after")
+
+
+@pytest.mark.parametrize("library", ["~nobody-of-this-name", "x" * 5000])
+def test_completion_is_silent_where_a_library_cannot_be(library: str) -> None:
+    context = typer.Context(typer.main.get_command(typer.Typer(callback=lambda: None)))
+    context.params = {"library": library}
+    assert options.names_known(context, "") == []
