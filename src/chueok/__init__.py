@@ -1,12 +1,12 @@
 """Find the photos a person is in.
 
-    import chueok
+import chueok
 
-    with chueok.open_library() as library:
-        for event in chueok.scan(library, "~/Photos"):
-            print(event)
-        for match in chueok.find_matches(library, "mom.jpg"):
-            print(match.photo, match.similarity)
+with chueok.open_library() as library:
+    for event in chueok.scan(library, "~/Photos"):
+        print(event)
+    for match in chueok.find_matches(library, "mom.jpg"):
+        print(match.photo, match.similarity)
 """
 
 from __future__ import annotations

@@ -110,3 +110,8 @@ class ModelMismatch(ChueokError):
 
 class UnreadablePhoto(Exception):
     """One photo cannot be read; `str(error)` is the reason, in words for its owner."""
+
+    def __init__(self, reason: str, *, transient: bool = False) -> None:
+        """transient: perhaps not the photo's fault but memory's, time's or a network drive's; to be tried again."""
+        super().__init__(reason)
+        self.transient = transient

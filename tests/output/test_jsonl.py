@@ -46,7 +46,7 @@ LINES = (
     '"note":null,"error":null}',
     '{"schema":1,"type":"summary","command":"collect","transfer":"copy","destination":"out","done":12,'
     '"already_there":3,"skipped":0,"failed":1,"manifest":null,"put_back":false,"dry_run":false}',
-    '{"schema":1,"type":"verdict",' + FACE + ',"matched":true,"similarity":0.71,"threshold":0.42,'
+    '{"schema":1,"type":"verdict","number":1,' + FACE + ',"matched":true,"similarity":0.71,"threshold":0.42,'
     '"reference":"ref.jpg","runner_up":"dad","runner_up_similarity":0.2,"margin":0.51}',
     '{"schema":1,"type":"status","library":"lib","model":"lite","albums":[{"path":"Photos","photos":12,'
     '"missing":1,"failed":1,"faces":40,"present":false}],"photos":12,"pictures":11,"faces":40,"people":1,'

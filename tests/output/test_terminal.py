@@ -103,8 +103,8 @@ def test_matches_are_a_table_and_the_footer_says_what_decided(on_terminal: OnTer
 
 def test_no_match_says_what_to_try(on_terminal: OnTerminal) -> None:
     assert on_terminal(FindSummary(("mom",), 0, 61, 0.42, "lite at FAR 1e-3", 0.03)) == (
-        "no photo of mom reaches threshold 0.420 (lite at FAR 1e-3); 61 faces searched in 0.03 s. "
-        "Try a lower --threshold, another reference photo, or `chueok why PHOTO --person REF`\n"
+        "nothing found for mom; threshold 0.420 (lite at FAR 1e-3); 61 faces searched in 0.03 s. "
+        "Try fewer conditions, a lower --threshold, another reference photo, or `chueok why PHOTO --person REF`\n"
     )
 
 
@@ -139,7 +139,7 @@ mom   2019-05-02           1  ref.jpg
 a.jpg -> out/a.jpg
 copied 12 photos to out (3 already there, 1 failed)
 face  where                similarity  threshold  verdict  best reference  runner-up
-  17  130 x 150 at 10, 20       0.710      0.420  match    ref.jpg         dad (0.200)
+   1  130 x 150 at 10, 20       0.710      0.420  match    ref.jpg         dad (0.200)
 library    lib
 model      lite
 photos     12

@@ -78,7 +78,7 @@ def find(
         if collecting is None:
             output.show_all(records)
         if html is not None and not dry_run:
-            write_sheet(html, found.matches, found.summary)
+            write_sheet(html, found.matches, found.summary, library.settings)
             output.show(Note(f"the page of results is {html.absolute()}"))
         code = 0 if found.matches else ExitCode.NOTHING_FOUND
         if collecting is not None:
@@ -114,8 +114,13 @@ def _collect(
 ) -> int:
     failed = False
     photos = [match.photo for match in matches]
-    for event in take_out(library, photos, destination, transfer, conflict, dry_run=dry_run):
-        failed |= isinstance(event, Collected) and event.error is not None
-        with to_the_end("all photos were taken out"):
-            output.show(event)
+    try:
+        for event in take_out(library, photos, destination, transfer, conflict, dry_run=dry_run):
+            failed |= isinstance(event, Collected) and event.error is not None
+            with to_the_end("all photos were taken out"):
+                output.show(event)
+    except BaseException:
+        if transfer is Transfer.MOVE and (manifests := sorted(destination.glob("chueok-move-*.jsonl"))):
+            output.show(Note(f"what was moved so far can be put back: chueok undo {manifests[-1]}"))
+        raise
     return ExitCode.FAILED if failed else ExitCode.DONE

@@ -35,6 +35,6 @@ def lookalike(
         if not found.answers:
             return ExitCode.NOTHING_FOUND
         if card is not None:
-            write_card(card, selfie, found.probe_face, found.answers[0])
+            write_card(card, selfie, found.probe_face, found.answers[0], library.settings)
             output.show(Note(f"the picture is {card.absolute()}"))
     return ExitCode.SOME_UNREADABLE if found.unreadable else 0

@@ -57,6 +57,8 @@ class Session:
 
     def settings(self, **flags: Any) -> Settings:
         """Settings by precedence; flags that are None count as not given."""
+        if self.shared.library is not None and not str(self.shared.library).strip("."):
+            raise UsageError("--library is empty or the current folder; give it a folder of its own")
         return load_settings(config=self.shared.config, library=self.shared.library, **flags)
 
     def library(self, *, create: bool = False, switch_model: bool = False, **flags: Any) -> Library:

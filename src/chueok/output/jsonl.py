@@ -126,6 +126,7 @@ def _person(person: Person) -> Fields:
 
 def _verdict(verdict: FaceVerdict) -> Fields:
     return {
+        "number": verdict.number,
         "face": _face(verdict.face),
         "matched": verdict.matched,
         "similarity": _score(verdict.similarity),

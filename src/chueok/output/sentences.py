@@ -58,8 +58,8 @@ def photo_line(photo: PhotoIndexed) -> str:
 def indexed(summary: ScanSummary) -> str:
     """The result of a scan."""
     total = sum(summary.counts.values())
-    if not total and not summary.missing and not summary.left:
-        return "no photos there; name the folder they are in: `chueok index ALBUM`"
+    if not (total or summary.missing or summary.left or summary.pruned or summary.unreachable):
+        return "no photos there; name the folder they are in: `chueok index ALBUM` (links are not followed)"
     by_status = [f"{summary.counts[s]:,} {s}" for s in Status if summary.counts.get(s)]
     parts = [("would index " if summary.dry_run else "indexed ") + plural(total, "photo")]
     if by_status:
@@ -76,6 +76,8 @@ def _loose_ends(summary: ScanSummary) -> str:
         ends += f"; {plural(summary.left, 'photo')} left for the next run"
     if summary.pruned:
         ends += f"; {'would forget' if summary.dry_run else 'forgot'} {plural(summary.pruned, 'photo')}"
+    if summary.unreachable:
+        ends += f"; {plural(summary.unreachable, 'folder')} could not be looked into"
     if summary.missing:
         gone = plural(summary.missing, "known photo")
         ends += f"; {gone} no longer there (`chueok index --prune` forgets them)"
@@ -90,10 +92,13 @@ def found(summary: FindSummary) -> str:
     searched = f"{plural(summary.faces, 'face')} searched in {duration(summary.seconds)}"
     if not summary.photos:
         return (
-            f"no photo of {people} reaches {_threshold(summary)}; {searched}. Try a lower --threshold, "
-            "another reference photo, or `chueok why PHOTO --person REF`"
+            f"nothing found for {people}; {_threshold(summary)}; {searched}. Try fewer "
+            "conditions, a lower --threshold, another reference photo, or `chueok why PHOTO --person REF`"
         )
-    return f"{plural(summary.photos, 'photo')} of {people}; {_threshold(summary)}; {searched}"
+    photos = plural(summary.photos, "photo")
+    if summary.beyond_limit:
+        photos = f"the first {photos} of {summary.photos + summary.beyond_limit:,}"
+    return f"{photos} of {people}; {_threshold(summary)}; {searched}"
 
 
 def _threshold(summary: FindSummary) -> str:
@@ -164,16 +169,21 @@ def planned(action: Action) -> str:
 def collected(summary: CollectSummary) -> str:
     """The result of a collection, and how to take a move back."""
     verb = f"would {_TO_DO[summary.transfer]}" if summary.dry_run else _DONE[summary.transfer]
+    there = "already there"
+    if summary.manifest is not None and not summary.put_back:
+        there += ", of which a second one was removed"
     rest = [
         f"{count:,} {what}"
         for count, what in (
-            (summary.already_there, "already there"),
+            (summary.already_there, there),
             (summary.skipped, "skipped"),
             (summary.failed, "failed"),
         )
         if count
     ]
     sentence = f"{verb} {plural(summary.done, 'photo')} to {printable(summary.destination)}"
+    if summary.put_back:
+        sentence = f"put back {plural(summary.done, 'photo')} from {printable(summary.destination)}"
     sentence += f" ({', '.join(rest)})" if rest else ""
     if summary.manifest is not None:
         sentence += f"; to put them back: `chueok undo {_shell(str(summary.manifest))}`"

@@ -69,7 +69,7 @@ def verdicts_table(verdicts: Sequence[FaceVerdict], verbose: bool = False) -> Ta
     for verdict in verdicts:
         box = verdict.face.detection.box
         table.add_row(
-            str(verdict.face.id),
+            str(verdict.number),
             f"{box.width:.0f} x {box.height:.0f} at {box.x:.0f}, {box.y:.0f}",
             f"{verdict.similarity:.3f}",
             f"{verdict.threshold:.3f}",

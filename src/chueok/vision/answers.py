@@ -7,7 +7,6 @@ declared types of the records say what each value must be; a decoder that was ta
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import json
 import math
@@ -25,11 +24,14 @@ Pixels: TypeAlias = tuple[int, int, tuple[tuple[int, int, bytes], ...]]  # a pho
 Error: TypeAlias = ChueokError | UnreadablePhoto
 Answer: TypeAlias = PhotoReading | Pixels
 
-LONGEST = 64 * 2**20  # bytes: more than 100 faces cut out as PNG (reader.CUT_OUT_PIXELS); a reading has thousands
+LONGEST = (
+    64 * 2**20
+)  # bytes: more than 100 faces cut out as PNG (reader.CUT_OUT_PIXELS); a reading has thousands
+LENGTH_BYTES = 4  # before each message, big-endian
 _MOST_VALUES = 10**6  # 30 a face; JSON of nothing but "[[],[]," would take twenty times its length in memory
 _LONGEST_SENTENCE = 1000  # characters; chueok's own stay below
 _INTEGERS = range(-(2**63), 2**63)  # what SQLite can keep
-_ERRORS: dict[str, Callable[[str], Error]] = {
+_ERRORS: dict[str, type[ChueokError] | type[UnreadablePhoto]] = {
     name: kind
     for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, (ChueokError, UnreadablePhoto))
@@ -48,8 +50,8 @@ def encoded(answer: Answer | Error | None) -> bytes:
     return message
 
 
-def decoded(message: bytes) -> Answer | Error | None:
-    """What a message says. Raises Nonsense."""
+def decoded(message: bytes, expected: Any = Answer) -> Answer | Error | None:
+    """What a message says: an answer of the `expected` type, an error, or None. Raises Nonsense."""
     if len(message) > LONGEST or message.count(b",") + message.count(b"[") > _MOST_VALUES:
         raise Nonsense
     try:
@@ -58,8 +60,8 @@ def decoded(message: bytes) -> Answer | Error | None:
             return None
         if "error" in value:
             return _error(**value)
-        return cast("Answer", _typed(Answer, value))
-    except (ValueError, TypeError, LookupError, RecursionError, MemoryError, binascii.Error) as error:
+        return cast("Answer", _typed(expected, value))
+    except (ValueError, TypeError, LookupError, RecursionError, MemoryError) as error:
         raise Nonsense from error
 
 
@@ -111,7 +113,7 @@ def _typed(kind: Any, value: Any) -> Any:
         return None if value is None and type(None) in wanted else _typed(wanted[0], value)
     if get_origin(kind) is tuple:
         return _tuple(get_args(kind), value)
-    return _SIMPLE[get_origin(kind) or kind](value)
+    return _LEAVES[(get_origin(kind) or kind).__name__](value)
 
 
 @functools.cache
@@ -164,5 +166,11 @@ def _vector(value: Any) -> Any:
     return vector
 
 
-class _BySimpleType(dict[Any, Callable[[Any], Any]]):
-    """How the leaves of a record are read."""
+_LEAVES: dict[str, Callable[[Any], Any]] = {
+    "str": _text,
+    "int": _whole,
+    "float": _number,
+    "bytes": _bytes,
+    "datetime": datetime.fromisoformat,
+    "ndarray": _vector,
+}

@@ -3,11 +3,15 @@
 Each process is a plain child that runs worker.py. multiprocessing's own would run the user's script again in
 every child, and break scripts without an `if __name__ == "__main__"` line. Parent and child talk through a socket
 pair, one task and one answer at a time; when either end dies the pair closes, which is how the other learns of it.
+
+A child may have been taken over by the file it read: its answers are bytes that answers.py takes apart, never
+pickle, and neither a half answer nor an endless one holds up the parent.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -15,10 +19,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from chueok.errors import ChueokError, OperationFailed, UnreadablePhoto
 from chueok.records import PhotoReading
+from chueok.vision.answers import LENGTH_BYTES, LONGEST, Answer, Nonsense, decoded
 
 Task = TypeVar("Task")
 Reading = PhotoReading | UnreadablePhoto
@@ -27,6 +32,8 @@ _OPENING_SECONDS = 300  # to load networks: 0.5 s, or a minute when they are com
 _REAPING_SECONDS = (
     2  # reliability.md: no child left after this; only a hung disk holds a killed process longer
 )
+_ANSWER_SECONDS = 10  # from an answer's first byte to its last: the longest take 0.2 s
+_CHUNK = 2**20  # bytes taken from a pipe at a time; a socket pair holds less
 _TICK_SECONDS = 1  # between looks at the clock: how much of a stop (Ctrl-Z) may count as reading
 
 # The child learns where modules lie before it imports any but the standard library's; -P keeps a stray
@@ -53,10 +60,12 @@ class ReadingPool(Generic[Task]):
         jobs: int,
         seconds: float,
         megabytes: int,
+        answers: Any = Answer,
     ) -> None:
-        """open_reader: called once in each process; it, the tasks and the readings must be picklable.
+        """open_reader: called once in each process; it and the tasks must be picklable.
 
         seconds: time budget of one task. megabytes: memory ceiling of one process, its networks included.
+        answers: the type of what the reader returns, as answers.py knows it.
         """
         if jobs < 1:
             raise ValueError(f"a pool needs at least one process, not {jobs}")
@@ -64,6 +73,7 @@ class ReadingPool(Generic[Task]):
         self._jobs = jobs
         self._seconds = seconds
         self._megabytes = megabytes
+        self._answers = answers
         self._workers: list[_Worker[Task]] = []
 
     def __enter__(self) -> ReadingPool[Task]:
@@ -107,7 +117,7 @@ class ReadingPool(Generic[Task]):
         for worker in self._workers:
             if not worker.busy:
                 return worker
-        worker = _Worker(self._open_reader, self._seconds, self._megabytes)
+        worker = _Worker(self._open_reader, self._seconds, self._megabytes, self._answers)
         self._workers.append(worker)
         return worker
 
@@ -133,8 +143,12 @@ class ReadingPool(Generic[Task]):
 class _Worker(Generic[Task]):
     """One process, seen from the parent: opening, idle, busy with one task, or dead."""
 
-    def __init__(self, open_reader: Callable[[], object], seconds: float, megabytes: int) -> None:
+    def __init__(
+        self, open_reader: Callable[[], object], seconds: float, megabytes: int, answers: Any
+    ) -> None:
         self._seconds = seconds
+        self._answers = answers
+        self._heard = bytearray()  # of the next answer
         self._opened = False
         self._tasks: list[Task] = []  # the one it is busy with
         self.deadline = time.monotonic() + _OPENING_SECONDS
@@ -164,14 +178,19 @@ class _Worker(Generic[Task]):
             self._send()
 
     def outcome(self) -> tuple[Task, Reading] | None:
-        """The task and what came of it, once the pipe has spoken or the deadline is past; None if it only begins.
+        """The task and what came of it, once the pipe has spoken or the deadline is past; None if it goes on.
 
         Raises the reader's ChueokError, or OperationFailed when the process could not be opened.
         """
         try:
-            answer = self.pipe.recv() if self.pipe.poll() else self._expire()
+            message = self._hear()
+            if message is None and time.monotonic() < self.deadline:
+                return None
+            answer = self._expire() if message is None else self._understood(message)
         except (EOFError, OSError):
             answer = self._bury()
+        except Nonsense:
+            answer = self._distrust()
         if isinstance(answer, ChueokError):
             raise answer
         if answer is None:
@@ -179,6 +198,32 @@ class _Worker(Generic[Task]):
             self._send()
             return None
         return self._tasks.pop(), answer
+
+    def _hear(self) -> bytes | None:
+        """Take what there is to take: the next message once it is whole. Raises EOFError, Nonsense."""
+        if not self.pipe.poll():
+            return None
+        piece = os.read(self.pipe.fileno(), _CHUNK)  # once: a trickle must not keep the parent here
+        if not piece:
+            raise EOFError
+        if not self._heard:
+            self.deadline = max(self.deadline, time.monotonic() + _ANSWER_SECONDS)
+        self._heard += piece
+        length = int.from_bytes(self._heard[:LENGTH_BYTES], "big")
+        if length > LONGEST or len(self._heard) > LENGTH_BYTES + length:
+            raise Nonsense
+        if len(self._heard) < LENGTH_BYTES + length:
+            return None
+        message = bytes(self._heard[LENGTH_BYTES:])
+        self._heard.clear()
+        return message
+
+    def _understood(self, message: bytes) -> Any:
+        """What the message says. Raises Nonsense, also for an answer out of turn."""
+        answer = decoded(message, self._answers)
+        if not isinstance(answer, ChueokError) and (answer is None) is self._opened:
+            raise Nonsense
+        return answer
 
     def kill(self) -> None:
         self.pipe.close()
@@ -200,7 +245,15 @@ class _Worker(Generic[Task]):
         self.reap()
         if not self._opened:
             raise OperationFailed(f"a reading process was not ready after {_OPENING_SECONDS} s; index again")
-        return UnreadablePhoto(f"reading took longer than {self._seconds:g} s")
+        return UnreadablePhoto(f"reading took longer than {self._seconds:g} s", transient=True)
+
+    def _distrust(self) -> UnreadablePhoto:
+        """End a process whose words make no sense."""
+        self.kill()
+        self.reap()
+        if not self._opened:
+            raise OperationFailed("a reading process answered nonsense; is chueok installed completely?")
+        return UnreadablePhoto("the reader failed on this file (it answered nonsense)")
 
     def _bury(self) -> UnreadablePhoto:
         """Say how a process died."""
@@ -214,7 +267,7 @@ class _Worker(Generic[Task]):
             )
         if status == -signal.SIGKILL:
             return UnreadablePhoto(
-                "the reader was killed on this file (signal 9), perhaps for want of memory"
+                "the reader was killed on this file (signal 9), perhaps for want of memory", transient=True
             )
         return UnreadablePhoto(f"the reader crashed on this file ({cause})")
 

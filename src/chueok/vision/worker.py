@@ -8,17 +8,18 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from chueok.errors import ChueokError, OperationFailed, UnreadablePhoto
+from chueok.vision.answers import LENGTH_BYTES, encoded
 
 
 def serve(pipe: Connection) -> None:
     """Answer until the parent closes the pipe.
 
     Receives (open_reader, megabytes), answers None when the reader is open; then receives tasks and answers each
-    with what the reader returns, or the ChueokError or UnreadablePhoto that kept it from doing so.
+    with what the reader returns, or the ChueokError or UnreadablePhoto that kept it from doing so. Tasks are the
+    parent's and come pickled; answers go back as answers.py writes them.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must not leave faces on the disk
     try:
@@ -26,11 +27,11 @@ def serve(pipe: Connection) -> None:
         with _dying_with_parent(pipe):
             read = open_reader()
     except ChueokError as error:
-        return pipe.send(_portable(error))
+        return _send(pipe, error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it; this process has no stderr
-        return pipe.send(OperationFailed(f"a reading process could not start: {_told(error)}"))
+        return _send(pipe, OperationFailed(f"a reading process could not start: {_told(error)}"))
     _limit_memory(megabytes)
-    pipe.send(None)
+    _send(pipe, None)
     with contextlib.suppress(EOFError):
         while True:
             task = pipe.recv()
@@ -44,30 +45,23 @@ def _answer(read: Callable[[Any], object], task: object, megabytes: int) -> obje
     try:
         return read(task)
     except (ChueokError, UnreadablePhoto) as error:
-        return _portable(error)
+        return error
     except MemoryError:
-        return UnreadablePhoto(f"too large: reading it needs more than {megabytes} MB of memory")
+        reason = f"too large: reading it needs more than {megabytes} MB of memory"
+        return UnreadablePhoto(reason, transient=True)
     except Exception as error:  # noqa: BLE001 - one photo must not stop the run, whatever a library raises on it
         return UnreadablePhoto(f"the reader failed on this file ({_told(error)})")
 
 
-def _send(pipe: Connection, answer: object) -> None:
-    """Send an answer; one that cannot be pickled becomes an UnreadablePhoto."""
+def _send(pipe: Connection, answer: Any) -> None:
+    """Send an answer, its length before it; one that cannot be sent becomes an UnreadablePhoto."""
     try:
-        pipe.send(answer)
-    except OSError:
-        raise
-    except Exception as error:  # noqa: BLE001 - pickling raises what it likes
-        pipe.send(UnreadablePhoto(f"the reader gave an answer that cannot be sent ({_told(error)})"))
-
-
-def _portable(error: ChueokError | UnreadablePhoto) -> ChueokError | UnreadablePhoto:
-    """The error, if it survives pickling; else one of the nearest plain type with the same sentence."""
-    try:
-        ForkingPickler.loads(ForkingPickler.dumps(error))
-    except Exception:  # noqa: BLE001 - an exception with its own constructor raises what it likes
-        return UnreadablePhoto(str(error)) if isinstance(error, UnreadablePhoto) else ChueokError(str(error))
-    return error
+        message = encoded(answer)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it
+        message = encoded(UnreadablePhoto(f"the reader gave an answer that cannot be sent ({_told(error)})"))
+    rest = memoryview(len(message).to_bytes(LENGTH_BYTES, "big") + message)
+    while rest:
+        rest = rest[os.write(pipe.fileno(), rest) :]
 
 
 def _told(error: Exception) -> str:
