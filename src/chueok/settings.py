@@ -29,7 +29,9 @@ class Settings:
     far: float = 1e-3  # false accept rate the model's threshold is looked up for
     detector_size: int = 1280  # long side in pixels that faces are searched at; 0 = full size.
     # engine.md: 1280 finds the same faces above 0.95 as full size on 2-megapixel photos
-    min_face: int = 20  # shorter side in detector pixels of the smallest face: 1.6 % of the long side
+    detector_min_face: int = (
+        20  # shorter side in detector pixels of the smallest face: 1.6 % of the long side
+    )
     detector_probability: float = (
         0.95  # faces below are not learned: MTCNN's doubtful boxes are mostly hands and leaves
     )

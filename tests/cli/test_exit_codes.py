@@ -25,7 +25,7 @@ NEEDS_LIBRARY = [
     ("why", "photo.jpg", "--person", "grace"),
     ("status",),
     ("model", "use", "lite"),
-    ("forget", "--all"),
+    ("forget", "--person", "grace"),
 ]
 
 

@@ -94,8 +94,8 @@ def find(library: Library, query: Query, clock: Callable[[], float] = time.monot
     notes = [warning] if warning else []
     if len(as_indexed) < len(every):
         notes.append(
-            f"{len(every) - len(as_indexed)} more are not there now, or have changed since they were indexed; "
-            "`chueok index` looks again"
+            f"left out, because they are gone or have changed since they were indexed: {len(every) - len(as_indexed)} "
+            "more; `chueok index` looks again"
         )
     summary = FindSummary(
         people=tuple(wanted(expression)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -10,11 +11,11 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from chueok.errors import UnreadablePhoto
 from chueok.vision.formats import PictureFormat, picture_format
@@ -33,6 +34,7 @@ _TIME = re.compile(r"\s*(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)")
 _ORIENTATION, _DATE_TIME, _EXIF_FOLDER = 0x0112, 0x0132, 0x8769  # EXIF 3.0, 4.6.5 and 4.6.3
 _ORIGINAL, _DIGITIZED = 0x9003, 0x9004  # EXIF 3.0, 4.6.6: DateTimeOriginal, DateTimeDigitized
 _NOTHING = "nothing of it could be read"
+_PASSING = frozenset({errno.EIO, errno.ESTALE, errno.ENOMEM})  # a network drive's or the machine's bad hour
 _PILLOW_LOCK = threading.Lock()  # Pillow's limits are process-wide: one thread decodes at a time
 
 # Plugin classes are opened directly. Image.open would add the process-wide pixel limit's warnings, hide
@@ -79,7 +81,7 @@ def read_file(path: str | bytes | os.PathLike[str]) -> bytes:
             data = file.readall()
             after = os.fstat(file.fileno())
     except OSError as error:
-        raise UnreadablePhoto(_refusal(error)) from error
+        raise UnreadablePhoto(_refusal(error), transient=error.errno in _PASSING) from error
     if len(data) != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
         raise UnreadablePhoto("another program changed the file while it was being read; index again")
     return data
@@ -166,7 +168,8 @@ def _attempt(form: PictureFormat, data: bytes, size: int, *, tolerant: bool) -> 
     except UnreadablePhoto:
         raise
     except MemoryError:
-        raise UnreadablePhoto("too large: there is not enough memory to decode it") from None
+        reason = "too large: there is not enough memory to decode it"
+        raise UnreadablePhoto(reason, transient=True) from None
     except DecompressionBombError:
         raise UnreadablePhoto(f"too large: more than {PIXEL_LIMIT // 10**6} megapixels") from None
     except Exception as error:  # noqa: BLE001 - hostile files make Pillow raise ten unrelated types (engine.md)
@@ -202,8 +205,7 @@ def _held(module: ModuleType, name: str, value: object) -> Iterator[None]:
 
 def _read(form: PictureFormat, data: bytes, size: int, *, tolerant: bool) -> Picture:
     """Decode under the present rules; raises whatever Pillow raises."""
-    module, plugin = _PLUGINS[form]
-    image: ImageFile = getattr(importlib.import_module(module), plugin)(io.BytesIO(data))
+    image = _opened(form, data)
     width, height = image.size
     if width * height > PIXEL_LIMIT:
         megapixels = f"{width * height / 1e6:.0f} megapixels; chueok reads up to {PIXEL_LIMIT // 10**6}"
@@ -219,6 +221,21 @@ def _read(form: PictureFormat, data: bytes, size: int, *, tolerant: bool) -> Pic
     if orientation > 4:
         width, height = height, width
     return Picture(pixels, width, height, taken_at, _loss(pixels, orientation) if tolerant else None)
+
+
+def _opened(form: PictureFormat, data: bytes) -> ImageFile:
+    """The picture, its header read."""
+    module, plugin = _PLUGINS[form]
+    opener = getattr(importlib.import_module(module), plugin)
+    one_thread: AbstractContextManager[None] = nullcontext()
+    if form is PictureFormat.HEIF:
+        import pillow_heif
+
+        one_thread = _held(
+            pillow_heif.options, "DECODE_THREADS", 1
+        )  # else four, asked for when a file is opened
+    with one_thread:
+        return cast("ImageFile", opener(io.BytesIO(data)))
 
 
 def _loss(pixels: NDArray[np.uint8], orientation: int) -> str | None:

@@ -117,7 +117,7 @@ def open_reader(card: ModelCard, settings: Settings) -> PhotoReader:
     from chueok.vision.embed import open_embedder
 
     detector = open_detector(
-        settings.cache, min_face=settings.min_face, probability=settings.detector_probability
+        settings.cache, min_face=settings.detector_min_face, probability=settings.detector_probability
     )
     embedder = open_embedder(card, settings.models, settings.cache)
     return PhotoReader(detector, embedder, settings.detector_size)

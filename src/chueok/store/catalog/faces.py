@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+UNIT_TOLERANCE = 1e-3  # squared length of a float32 row that was made one; a flipped exponent is far off
 FACE = "id, x, y, width, height, probability, landmarks"
 
 
@@ -128,7 +129,7 @@ class Faces:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Embeddings of the given faces (None: all), by rising id: ids (n,) int64, vectors (n, d) float32.
 
-        Faces without a vector of this model are left out. Raises CatalogDamaged for a vector of wrong length.
+        Faces without a vector of this model are left out. Raises CatalogDamaged for a vector that cannot be one.
         """
         import numpy as np
 
@@ -148,7 +149,11 @@ class Faces:
         if any(len(row[1]) != 4 * dimension for row in rows):
             raise CatalogDamaged(damaged(self._db.path, "an embedding has the wrong length"))
         ids = np.array([row[0] for row in rows], np.int64)
-        return ids, np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(-1, dimension)
+        vectors = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(-1, dimension)
+        lengths = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
+        if not (np.abs(lengths - 1) < UNIT_TOLERANCE).all():  # what is not a number is damaged too
+            raise CatalogDamaged(damaged(self._db.path, "an embedding is not of unit length"))
+        return ids, vectors
 
     def pictures_without(self, model_id: int) -> list[int]:
         """Contents with a face that has no vector of this model."""

@@ -14,7 +14,8 @@ from chueok.errors import ChueokError, FetchFailed, LibraryLocked, ModelInvalid,
 from chueok.vision.models.card import ModelCard
 from chueok.vision.models.download import PAUSES, Download, download, write
 from chueok.vision.models.manifest import read_manifest
-from chueok.vision.models.registry import BUILT_IN, find_model, installed_path, verify
+from chueok.vision.models.registry import BUILT_IN, check_file_is_free, find_model, installed_path, verify
+from chueok.vision.models.selfcontained import check_self_contained
 
 Progress = Callable[[int, int], None]  # bytes there, bytes in all
 
@@ -65,6 +66,7 @@ def fetch(
     with _part(card, models_dir) as part:
         if not _is_whole(card, models_dir):  # another run may have brought it while this one waited its turn
             _download_verified(card, Download(url, card.size, pauses), part, progress)
+            _check_network(card, part)
             _publish(part, installed_path(card, models_dir))
     return installed_path(card, models_dir)
 
@@ -85,6 +87,7 @@ def install_from(card: ModelCard, file: Path, models_dir: Path) -> Path:
             beginning = _beginning(part)
             _empty(part)
             raise ModelInvalid(_not_the_file(card, file, found, beginning))
+        _check_network(card, part)
         _publish(part, installed_path(card, models_dir))
     return installed_path(card, models_dir)
 
@@ -100,6 +103,7 @@ def _install_described(
         )
     if name in BUILT_IN:
         raise UsageError(f"{name!r} is a model of chueok's own; give yours another name in {manifest}")
+    check_file_is_free(card, models_dir)
     beside = manifest.parent / card.file
     path = fetch(card, models_dir, str(beside.absolute()) if beside.is_file() else None, progress)
     kept = models_dir / f"{name}.toml"
@@ -179,6 +183,18 @@ def _download_verified(card: ModelCard, wanted: Download, part: IO[bytes], progr
         f"{wanted.url} sent {_kind(beginning)}: its sha256 is {found}, not the model's {card.sha256}. "
         f"Nothing of it was kept.\n{_by_hand(card)}"
     )
+
+
+def _check_network(card: ModelCard, part: IO[bytes]) -> None:
+    """Nothing, for weights that are one whole file; else nothing of it is kept. Raises ModelInvalid."""
+    if card.needs_torch:
+        return
+    part.seek(0)
+    try:
+        check_self_contained(part.read(), f"the network of {card.name!r}")
+    except ModelInvalid:
+        _empty(part)
+        raise
 
 
 def _publish(part: IO[bytes], target: Path) -> None:

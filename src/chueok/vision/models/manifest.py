@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -141,4 +142,9 @@ class _Fields:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and abs(cast("float", value)) < float("inf")
+    if type(value) not in (int, float):
+        return False
+    try:
+        return math.isfinite(cast("float", value))
+    except OverflowError:  # a whole number beyond every float
+        return False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from chueok.errors import ModelInvalid, ModelMissing, OperationFailed, UsageError
@@ -14,6 +16,7 @@ from chueok.vision.models.manifest import read_manifest
 __all__ = [
     "BUILT_IN",
     "ModelCard",
+    "check_file_is_free",
     "embedding_key",
     "find_model",
     "installed_path",
@@ -104,15 +107,40 @@ BUILT_IN: dict[str, ModelCard] = {card.name: card for card in (_LITE, _MOBILEFAC
 def known_models(models_dir: Path) -> dict[str, ModelCard]:
     """Every model by name: the built-in ones, then those described by `models_dir/*.toml`.
 
-    Raises ModelInvalid for a broken manifest, or one that takes a name that is taken.
+    Raises ModelInvalid for a broken manifest, or one that takes a name or a file's name that is taken.
     """
     cards = dict(BUILT_IN)
     for path in sorted(models_dir.glob("*.toml")):
         card = read_manifest(path)
         if card.name in cards:
             raise ModelInvalid(f"{path} names its model {card.name!r}, which is taken; choose another")
+        _compare_files(card, cards)
         cards[card.name] = card
     return cards
+
+
+def check_file_is_free(card: ModelCard, models_dir: Path) -> None:
+    """Nothing, when no other model's weights go by the card's file name. Raises ModelInvalid.
+
+    To be asked before weights are installed; broken manifests are passed over, for one may be about to be mended.
+    """
+    others = dict(BUILT_IN)
+    for path in models_dir.glob("*.toml"):
+        with contextlib.suppress(ModelInvalid):
+            described = read_manifest(path)
+            others[described.name] = described
+    _compare_files(card, others)
+
+
+def _compare_files(card: ModelCard, others: Mapping[str, ModelCard]) -> None:
+    """Two models may share one file, but not one name for two: the later would replace the earlier."""
+    for other in others.values():
+        same_name = card.file.casefold() == other.file.casefold()  # macOS tells no case apart
+        if same_name and card.name != other.name and card.sha256 != other.sha256:
+            raise ModelInvalid(
+                f"the models {other.name!r} and {card.name!r} both keep their weights in a file {card.file}; rename "
+                f"the file of {card.name!r}, and `file` in its manifest, to {card.name}.onnx"
+            )
 
 
 def find_model(name: str, models_dir: Path) -> ModelCard:

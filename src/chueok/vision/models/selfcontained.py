@@ -29,12 +29,17 @@ LEADS: dict[str, dict[int, str]] = {
     "SparseTensorProto": {1: "TensorProto", 2: "TensorProto"},
 }
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # TensorProto: where the numbers lie; 0 for inside
-_VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # wire types (protobuf.dev/programming-guides/encoding)
+_VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = (
+    0,
+    1,
+    2,
+    5,
+)  # wire types (protobuf.dev/programming-guides/encoding)
 _LONGEST_VARINT = 10  # bytes
 
 
 def check_self_contained(network: bytes, name: str) -> None:
-    """Nothing, when every number of an ONNX network is in these bytes. Raises ModelInvalid; `name` begins its sentence."""
+    """Nothing, when every number of an ONNX network is in these bytes. `name` begins the sentence of ModelInvalid."""
     waiting = [("ModelProto", memoryview(network))]
     try:
         while waiting:
@@ -42,8 +47,8 @@ def check_self_contained(network: bytes, name: str) -> None:
             for field, value in _fields(message):
                 if kind == "TensorProto" and (field == EXTERNAL_DATA or (field == DATA_LOCATION and value)):
                     raise ModelInvalid(
-                        f"{name} keeps a part of its numbers in other files, which nobody has verified; it is not used. "
-                        "Save it as one file: onnx.save(onnx.load(FILE), FILE)."
+                        f"{name} keeps a part of its numbers in other files, which nobody has verified; "
+                        "it is not used. Save it as one file: onnx.save(onnx.load(FILE), FILE)."
                     )
                 inner = LEADS.get(kind, {}).get(field)
                 if inner and isinstance(value, memoryview):
