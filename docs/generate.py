@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-HOME = "/home/you"  # what the temporary folder is called in the README
+HOME = "/home/grandma"  # what the folder is called in the README: as long as /tmp/ and eight letters
 BLOCK = re.compile(r"(<!-- run -->\n```console\n)(.*?)(```\n)", re.DOTALL)
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 COLUMNS = 130
@@ -36,7 +36,7 @@ def commands_page() -> str:
 
 def readme_with_output(text: str) -> str:
     """The README with the output of its commands as it is now."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="") as folder:  # noqa: S108 its length matters
         home = Path(folder).resolve()
         _run([sys.executable, "examples/make_sample_album.py", str(home / "album")], PROJECT)
         return BLOCK.sub(lambda block: block[1] + "".join(_answers(block[2], home)) + block[3], text)

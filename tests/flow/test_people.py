@@ -314,10 +314,13 @@ def test_a_library_that_cannot_be_written_still_answers(
     )
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounts = 'mount -t tmpfs none "$1" && cp -a "$2"/. "$1" && mount -o remount,ro "$1" || exit 77; exec "$3" -B -c "$4" "$1"'
+    mounts = (
+        'mount -t tmpfs none "$1" && cp -a "$2"/. "$1" && mount -o remount,ro "$1" || exit 77\n'
+        'exec "$3" -B -c "$4" "$1"'
+    )
+    inside = ["sh", "-c", mounts, "-", str(disk), str(library.folder), sys.executable, code]
     done = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", mounts, "-"]
-        + [str(disk), str(library.folder), sys.executable, code],
+        ["unshare", "--map-root-user", "--mount", *inside],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
