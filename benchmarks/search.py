@@ -30,7 +30,7 @@ from benchmarks.crowd import Floats, a_crowd, people_to_find
 from numpy.typing import NDArray
 
 from chueok.store.index.base import VectorIndex
-from chueok.store.index.exact import ExactIndex
+from chueok.store.index.exact import ROUNDING, ExactIndex
 from chueok.store.index.hnsw import HnswIndex
 
 OUT = Path(__file__).parent / "out"
@@ -169,9 +169,9 @@ def read_vectors(database: Path, dimension: int) -> ExactIndex:
 
 
 def top(queries: Floats, vectors: Floats) -> Asked:
-    """The question for the most similar faces: for all that are as similar as the last of them."""
+    """The question for the most similar faces: for all that are as similar as the last of them, but for rounding."""
     lowest = [np.partition(vectors @ query, -TOP)[-TOP] for query in queries]
-    return [(query[None], float(score)) for query, score in zip(queries, lowest, strict=True)]
+    return [(query[None], float(score) - ROUNDING) for query, score in zip(queries, lowest, strict=True)]
 
 
 def compare(question: str, index: HnswIndex, exact: ExactIndex, asked: Asked) -> list[Warm]:
@@ -195,7 +195,7 @@ def ids_by_graph(index: HnswIndex, query: Floats, threshold: float) -> NDArray[n
     """What the graph alone would: asked for four times as many until its tail lies below the threshold."""
     graph, proposals = copy.copy(index), index._tuning.proposals
     while proposals <= len(index):
-        graph._tuning = dataclasses.replace(index._tuning, proposals=proposals, share=0)
+        graph._tuning = dataclasses.replace(index._tuning, proposals=proposals, cost=1, largest=len(index))
         among = graph._proposed_above(query, threshold)
         if among is not None:
             return graph._exact.above(query, threshold, among)[0]

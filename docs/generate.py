@@ -36,7 +36,7 @@ def commands_page() -> str:
 
 def readme_with_output(text: str) -> str:
     """The README with the output of its commands as it is now."""
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="") as folder:  # noqa: S108 its length matters
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="") as folder:
         home = Path(folder).resolve()
         _run([sys.executable, "examples/make_sample_album.py", str(home / "album")], PROJECT)
         return BLOCK.sub(lambda block: block[1] + "".join(_answers(block[2], home)) + block[3], text)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from chueok.errors import UnreadablePhoto
 from chueok.records import Box, Detection
 from chueok.settings import Settings
 from chueok.vision.models.registry import ModelCard
@@ -51,9 +52,11 @@ def photo(people: Sequence[str], mark: str = "") -> bytes:
 
 
 class SquareDetector:
-    """Finds coloured squares."""
+    """Finds coloured squares. A black picture stands for a disk that does not answer."""
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        if not image.any():
+            raise UnreadablePhoto("the disk did not answer", transient=True)
         spread = image.max(axis=2).astype(int) - image.min(axis=2)
         found = []
         for left in range(SIDE // 2, image.shape[1] - SIDE, SIDE * 2):

@@ -112,6 +112,9 @@ class UnreadablePhoto(Exception):
     """One photo cannot be read; `str(error)` is the reason, in words for its owner."""
 
     def __init__(self, reason: str, *, transient: bool = False) -> None:
-        """transient: perhaps not the photo's fault but memory's, time's or a network drive's; to be tried again."""
+        """transient: not the photo's fault but a network drive's or another program's; to be tried again.
+
+        A photo that takes too long or too much memory will do so again: that is not transient.
+        """
         super().__init__(reason)
         self.transient = transient

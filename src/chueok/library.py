@@ -160,7 +160,11 @@ class Library:
             settings = self.settings
             jobs = settings.jobs or _cores()
             self._pool = ReadingPool(
-                self._open_reader, jobs, settings.photo_seconds, settings.worker_megabytes
+                self._open_reader,
+                jobs,
+                settings.photo_seconds,
+                settings.worker_megabytes,
+                answers=PhotoReading,
             )
         return self._pool.read_all(tasks)
 

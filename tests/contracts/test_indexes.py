@@ -19,7 +19,7 @@ Ids = NDArray[np.int64]
 MakeIndex = Callable[[int], VectorIndex]
 
 # asks the graph whenever it holds enough vectors, where the default compares small sets exactly
-EAGER = Tuning(proposals=64, share=1)
+EAGER = Tuning(proposals=64, cost=1)
 ENGINES: dict[str, MakeIndex] = {
     "exact": ExactIndex,
     "hnsw": HnswIndex,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from PIL import Image
 from tests.fakes import photo
 
 from chueok.errors import LibraryLocked, NoLibrary, UsageError
@@ -355,3 +356,10 @@ def test_many_copies_of_one_photo_are_recognised_quickly(library: Library, make_
     library.catalog.photos.of_picture = counting  # type: ignore[method-assign]
     assert set(told(library, album).values()) == {"new", "unchanged"}
     assert asked == 1
+
+
+def test_a_failure_that_is_not_the_photos_fault_is_tried_again(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    Image.new("RGB", (200, 200)).save(tmp_path / "album" / "far.png")
+    assert told(library, tmp_path / "album") == {"far.png": "failed"}
+    assert told(library, tmp_path / "album") == {"far.png": "failed"}

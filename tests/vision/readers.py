@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pickle
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ from tests.vision import pictures
 
 from chueok.errors import ModelInvalid, ModelMissing, UnreadablePhoto
 from chueok.records import PhotoReading
+from chueok.vision.answers import LENGTH_BYTES, LONGEST, encoded
 from chueok.vision.decode import decode
 
 Task = tuple[str, int]
@@ -119,12 +121,66 @@ def _shout(number: int) -> PhotoReading:
     return reading(number)
 
 
+def _run_short(number: int) -> PhotoReading:
+    raise UnreadablePhoto("the network drive is gone", transient=True)
+
+
 def _own_process(number: int) -> PhotoReading:
     return reading(os.getpid())
 
 
 def _answer_a_function(number: int) -> Any:
     return lambda: number
+
+
+class Payload:
+    """What pickle would run: a command that writes a file."""
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, ("touch taken-over",)
+
+
+MESSAGES: dict[int, bytes] = {
+    0: pickle.dumps(Payload()),
+    1: b"",
+    2: b"null",
+    3: b'{"answer":null}',  # once more: the reader is open
+    4: b'{"answer":{"sha256":"AAAA"}}',
+    5: encoded(reading(5)).replace(b'"bytes":5', b'"bytes":"5"'),
+    6: encoded(reading(6)).replace(b'"bytes":6', b'"bytes":1' + b"0" * 30),
+    7: encoded(reading(7)).replace(b'"damage":null', b'"damage":7'),
+    8: encoded(reading(8)).replace(b'"faces":[]', b'"faces":' + b"[" * 10_000 + b"]" * 10_000),
+    9: encoded(reading(9)).replace(b'"faces":[]', b'"faces":[' + b"[]," * 2_000_000 + b"[]]"),
+    10: encoded(UnreadablePhoto("x")).replace(b"UnreadablePhoto", b"os.system"),
+    11: b'{"answer":' + b"1" * 10_000 + b"}",
+}
+
+
+def _take_over(number: int) -> PhotoReading:
+    """Say something else than chueok would, as a decoder that runs the file's own code could."""
+    _say(len(MESSAGES[number]).to_bytes(LENGTH_BYTES, "big") + MESSAGES[number])
+    time.sleep(60)
+    return reading(number)
+
+
+def _promise(length: int) -> PhotoReading:
+    """Announce an answer and never finish it."""
+    _say(length.to_bytes(LENGTH_BYTES, "big") + b'{"answer":')
+    time.sleep(60)
+    return reading(length)
+
+
+def _flood(number: int) -> PhotoReading:
+    while True:
+        _say(LONGEST.to_bytes(LENGTH_BYTES, "big") + b" " * 2**20)
+
+
+def _say(message: bytes) -> None:
+    os.write(int(sys.argv[1]), message)  # as pool.py starts a child: its end of the pipe
+
+
+def _answer_the_payload(number: int) -> Any:
+    return Payload()
 
 
 def _answer_much(number: int) -> PhotoReading:
@@ -152,6 +208,11 @@ DEEDS: dict[str, Callable[[int], PhotoReading]] = {
     "shout": _shout,
     "own process": _own_process,
     "answer a function": _answer_a_function,
+    "answer the payload": _answer_the_payload,
+    "take over": _take_over,
+    "promise": _promise,
+    "flood": _flood,
+    "run short": _run_short,
     "answer much": _answer_much,
     "count imports": _count_imports,
 }

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import socket
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -92,8 +95,11 @@ def test_more_than_the_pixel_limit_is_refused_before_decoding(bomb: bytes) -> No
     assert time.perf_counter() - started < 1
 
 
-def test_a_webp_canvas_of_the_largest_size_passes_the_limit() -> None:
-    assert PIXEL_LIMIT == 16_383 * 16_383
+def test_the_largest_picture_a_webp_can_hold_is_read() -> None:
+    """As PNG of black and white: the same number of pixels, made in a second."""
+    picture = decode(pictures.png(16_383, 16_383, 1, 0, b"\xf0" * 2048), 1280)
+    assert (picture.width * picture.height, picture.damage) == (PIXEL_LIMIT, None)
+    assert picture.pixels.shape == (1366, 1366, 3)
 
 
 def test_pillow_is_left_as_it_was_and_says_nothing() -> None:
@@ -174,6 +180,81 @@ def test_missing_empty_huge_and_forbidden_files_are_named(tmp_path: Path) -> Non
         assert refusal(forbidden) == "permission denied: chueok may not read this file"
 
 
+@pytest.mark.parametrize(
+    ("code", "transient"),
+    [
+        (errno.EIO, True),
+        (errno.ESTALE, True),
+        (errno.ENOMEM, True),
+        (errno.EACCES, False),
+        (errno.ENOENT, False),
+    ],
+)
+def test_what_a_failing_drive_says_is_not_the_photos_fault(
+    code: int, transient: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """os.fstat stands in for the drive: no drive fails on demand."""
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+
+    def failing(descriptor: int) -> os.stat_result:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as drive, pytest.raises(UnreadablePhoto) as caught:
+        drive.setattr(os, "fstat", failing)
+        read_file(tmp_path / "photo.jpg")
+    assert caught.value.transient is transient
+
+
+# ---- memory ---------------------------------------------------------------------------------------
+
+READS = """
+import sys
+from pathlib import Path
+from chueok.errors import UnreadablePhoto
+from chueok.vision.decode import decode, read_file
+peaks = []
+for path in sys.argv[1:]:
+    try:
+        decode(read_file(path), 1280)
+    except UnreadablePhoto:
+        pass
+    status = Path("/proc/self/status").read_text()
+    peaks.append(int(status.partition("VmHWM:")[2].split()[0]))
+    Path("/proc/self/clear_refs").write_text("5")
+print(*peaks)
+"""
+
+
+def peaks(files: list[Path]) -> dict[str, int]:
+    """The most memory, in kB resident, that reading each file took in a process of its own (Linux: proc(5)).
+
+    Not getrusage: a child's ru_maxrss begins with its parent's, and this one may hold torch.
+    """
+    command = [sys.executable, "-c", READS, *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {path.name: int(peak) for path, peak in zip(files, done.stdout.split(), strict=True)}
+
+
+MOST = 1_500_000  # kB: the ceiling of reliability.md, and of a reading process
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at a process through /proc")
+def test_bombs_and_the_largest_photos_stay_below_the_ceiling(tmp_path: Path) -> None:
+    colour, grey = b"\x40\x80\xc0" * 16_383, b"\x40" * 16_383
+    bombs = {
+        "coloured.png": pictures.png(16_383, 16_383, 8, 2, colour),
+        "with-alpha.png": pictures.png(16_383, 16_383, 8, 6, b"\x40\x80\xc0\x00" * 16_383),
+        "sixteen-bits.png": pictures.png(16_383, 16_383, 16, 0, grey * 2),
+        "cut-off.png": pictures.png(16_383, 16_383, 8, 2, colour, rows=16_000),
+        "too-large.png": pictures.png(60_000, 60_000, 8, 2, b"", rows=0),
+    }
+    for name, data in bombs.items():
+        (tmp_path / name).write_bytes(data)
+    measured = peaks([tmp_path / name for name in bombs])
+    assert {name: peak for name, peak in measured.items() if peak > MOST} == {}
+    assert max(measured.values()) > 800_000  # it was the decoding that was measured
+
+
 # ---- real files ----------------------------------------------------------------------------------
 
 
@@ -204,3 +285,9 @@ def test_every_photo_of_the_real_albums_is_whole(shared: Path) -> None:
     ]
     damaged = [path for path in photos if decode(read_file(path), 640).damage]
     assert (len(photos) > 100, damaged) == (True, [])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at a process through /proc")
+def test_real_bad_files_stay_below_the_ceiling(shared: Path) -> None:
+    files = sorted(path for path in (shared / "badinput").rglob("*") if path.is_file())
+    assert {name: peak for name, peak in peaks(files).items() if peak > MOST} == {}

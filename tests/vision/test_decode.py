@@ -154,6 +154,22 @@ def test_heic_and_avif_are_read() -> None:
         assert np.abs(picture.pixels.astype(int) - pictures.rgb(pictures.scene())).mean() < 4
 
 
+def test_a_heic_file_is_decoded_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder is listened to: how many threads it was allowed shows nowhere else."""
+    import _pillow_heif  # type: ignore[import-not-found]  # pillow-heif's C half, without type information
+    import pillow_heif
+
+    allowed, load = [], _pillow_heif.load_file
+
+    def listening(data: bytes, threads: int, *rest: object) -> object:
+        allowed.append(threads)
+        return load(data, threads, *rest)
+
+    monkeypatch.setattr(_pillow_heif, "load_file", listening)
+    decode(pictures.heic(pictures.scene()))
+    assert (allowed, pillow_heif.options.DECODE_THREADS) == ([1], 4)
+
+
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "MPO", "TIFF"])
 def test_the_first_picture_of_several_counts(form: str) -> None:
     frames = [pictures.scene(), Image.new("RGB", (96, 64), "black")]

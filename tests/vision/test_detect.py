@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from tests.vision import portraits
 
 from chueok.errors import UsageError
 from chueok.records import Detection
@@ -68,14 +69,24 @@ def as_rows(faces: list[Detection]) -> NDArray[np.float64]:
     return np.array(rows).reshape(-1, 15)
 
 
+def assert_parity(detector: MtcnnDetector, reference: Any, image: NDArray[np.uint8]) -> None:
+    boxes, probabilities, landmarks = reference.detect(Image.fromarray(image), landmarks=True)
+    expected = np.hstack([boxes, np.vstack(probabilities), landmarks.reshape(-1, 10)]).astype(float)
+    np.testing.assert_allclose(as_rows(detector.detect(image)), expected, atol=0.01, rtol=0)
+
+
 @pytest.mark.parametrize("name", PHOTOS)
 def test_faces_are_those_of_facenet_pytorch(
     detector: MtcnnDetector, reference: Any, shared: Path, name: str
 ) -> None:
-    image = load(shared / "albums" / name)
-    boxes, probabilities, landmarks = reference.detect(Image.fromarray(image), landmarks=True)
-    expected = np.hstack([boxes, np.vstack(probabilities), landmarks.reshape(-1, 10)]).astype(float)
-    np.testing.assert_allclose(as_rows(detector.detect(image)), expected, atol=0.01, rtol=0)
+    assert_parity(detector, reference, load(shared / "albums" / name))
+
+
+@pytest.mark.parametrize("portrait", [portraits.GRACE_HOPPER, portraits.EILEEN_COLLINS])
+def test_faces_are_those_of_facenet_pytorch_on_every_machine(
+    detector: MtcnnDetector, reference: Any, portrait: Path
+) -> None:
+    assert_parity(detector, reference, load(portrait))
 
 
 @pytest.mark.parametrize(

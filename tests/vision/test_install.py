@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from onnx import GraphProto, ModelProto, TensorProto
 from tests.vision.websites import CONTENT, INSTALLED, SHA256, Site, contents, described
 
 from chueok.errors import LibraryLocked, ModelInvalid, OperationFailed, UsageError
@@ -185,6 +188,55 @@ def test_a_manifest_of_another_name_is_answered_with_the_right_command(tmp_path:
     source = manifest(tmp_path / "downloads")
     with pytest.raises(UsageError, match=f"describes 'mine'. Run: chueok model fetch mine --from {source}"):
         obtain("other", tmp_path / "models", source)
+
+
+def test_weights_under_another_models_name_are_refused_before_they_replace_it(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    first = manifest(tmp_path / "downloads")
+    (tmp_path / "downloads" / "mine.onnx").write_bytes(CONTENT)
+    obtain("mine", models, first)
+    second = Path(manifest(tmp_path / "more"))
+    weights = CONTENT[:4] + CONTENT[:3:-1]
+    (tmp_path / "more" / "mine.onnx").write_bytes(weights)
+    digest = hashlib.sha256(weights).hexdigest()
+    second.write_text(MANIFEST.replace('name = "mine"', 'name = "yours"').replace(SHA256, digest))
+    with pytest.raises(ModelInvalid, match=r"'mine' and 'yours' both keep their weights in a file mine.onnx"):
+        obtain("yours", models, str(second))
+    assert contents(models) == INSTALLED | {"mine.toml": MANIFEST.encode()}
+
+
+def test_a_file_of_a_built_in_models_name_is_refused(tmp_path: Path) -> None:
+    taken = BUILT_IN["sface"].file
+    source = Path(manifest(tmp_path / "downloads"))
+    source.write_text(MANIFEST.replace("mine.onnx", taken))
+    with pytest.raises(ModelInvalid, match=rf"'sface' and 'mine' both keep .* {taken}; .* to mine.onnx"):
+        obtain("mine", tmp_path / "models", str(source))
+
+
+def test_a_broken_manifest_can_be_replaced(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "mine.toml").write_text("name = ")
+    source = manifest(tmp_path / "downloads")
+    (tmp_path / "downloads" / "mine.onnx").write_bytes(CONTENT)
+    obtain("mine", models, source)
+    assert contents(models) == INSTALLED | {"mine.toml": MANIFEST.encode()}
+
+
+@pytest.mark.parametrize("how", ["from a file", "from its address"])
+def test_a_network_that_would_read_other_files_is_not_installed(site: Site, tmp_path: Path, how: str) -> None:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="weights.bin")
+    network = ModelProto(graph=GraphProto(initializer=[tensor])).SerializeToString()
+    card = replace(
+        described(f"{site.address}/weights"), size=len(network), sha256=hashlib.sha256(network).hexdigest()
+    )
+    (tmp_path / "downloaded.onnx").write_bytes(network)
+    site.content = network
+    source = str(tmp_path / "downloaded.onnx") if how == "from a file" else None
+    with pytest.raises(ModelInvalid, match="'mine' keeps a part of its numbers in other files"):
+        fetch(card, tmp_path / "models", source)
+    assert contents(tmp_path / "models") == {}
 
 
 def test_an_installed_manifest_can_be_fetched_by_name_again(site: Site, tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def test_the_documented_manifest_is_a_manifest(tmp_path: Path) -> None:
         ("pixels = 112", "pixels = 4", "pixels = 4; it takes a whole number from 16 to 1024"),
         ("mean = 127.5", "mean = [1, 2]", r"mean = \[1, 2\]; it takes a number, or three"),
         ("mean = 127.5", "mean = nan", "mean = nan; it takes a number, or three"),
+        ("mean = 127.5", "mean = 1" + "0" * 400, "it takes a number, or three"),
+        ("1e-3 = 0.42", "1e-3 = 1" + "0" * 400, "takes similarities from -1 to 1"),
         ("scale = [128, 128.5, 129.0]", "scale = 0", "scale = 0; it divides, so it takes no 0"),
         ('colour = "bgr"', 'colour = "grey"', "colour = 'grey'; it takes 'rgb' or 'bgr'"),
         ("mirror = true", "mirror = 1", "mirror = 1; it takes true or false"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import pytest
 from tests.vision import readers
 from tests.vision.readers import Task
 
-from chueok.errors import ChueokError, ModelInvalid, ModelMissing, OperationFailed
+from chueok.errors import ChueokError, ModelInvalid, ModelMissing, OperationFailed, UnreadablePhoto
 from chueok.records import PhotoReading
+from chueok.vision.answers import LONGEST
 from chueok.vision.pool import ReadingPool
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -188,6 +190,78 @@ def test_what_a_reading_process_prints_reaches_nobody(capfd: pytest.CaptureFixtu
     with open_pool() as pool:
         told(pool, ("shout", 1), ("abort", 2))
     assert capfd.readouterr() == ("", "")
+
+
+# ---- processes that were taken over ---------------------------------------------------------------
+
+NONSENSE = "the reader failed on this file (it answered nonsense)"
+
+
+@pytest.mark.parametrize("number", readers.MESSAGES)
+def test_nonsense_is_named_and_its_process_replaced(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_pool(jobs=1) as pool:
+        before = told(pool, ("own process", 0))
+        assert told(pool, ("take over", number), ("ok", 1)) == {("take over", number): NONSENSE, ("ok", 1): 1}
+        assert told(pool, ("own process", 0)) != before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_object_that_would_run_a_command_is_not_even_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_pool() as pool:
+        (sentence,) = told(pool, ("answer the payload", 1)).values()
+    assert str(sentence).startswith("the reader gave an answer that cannot be sent (TypeError")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("task", [("promise", LONGEST + 1), ("promise", 2**32 - 1), ("flood", 0)])
+def test_too_long_an_answer_is_not_waited_for(task: Task) -> None:
+    before = memory()
+    with open_pool(jobs=1) as pool:
+        assert told(pool, task, ("ok", 1)) == {task: NONSENSE, ("ok", 1): 1}
+    assert memory() - before < 4 * LONGEST
+
+
+def test_half_an_answer_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chueok.vision.pool._ANSWER_SECONDS", 1)
+    started = time.monotonic()
+    with open_pool(jobs=1, seconds=0.4) as pool:
+        task = ("promise", 100)
+        assert told(pool, task, ("ok", 1)) == {task: "reading took longer than 0.4 s", ("ok", 1): 1}
+    assert 1 < time.monotonic() - started < 5
+
+
+def memory() -> int:
+    """The most bytes this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+# ---- whose fault it is ---------------------------------------------------------------------------
+
+
+def test_what_may_be_the_machines_fault_is_marked() -> None:
+    tasks = {
+        ("refuse", 1): False,
+        ("fail", 2): False,
+        ("segfault", 3): False,
+        ("run short", 4): False,
+        ("killed", 5): True,
+        ("swallow", 4000): False,
+        ("decode a bomb", 250): False,
+        ("sleep", 60): False,
+    }
+    with open_pool(seconds=2) as pool:
+        marked = {
+            task: result.transient
+            for task, result in pool.read_all(tasks)
+            if isinstance(result, UnreadablePhoto)
+        }
+    assert marked == tasks
 
 
 # ---- errors --------------------------------------------------------------------------------------

@@ -97,6 +97,25 @@ def test_a_manifest_cannot_take_a_built_in_name(tmp_path: Path) -> None:
         known_models(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["mine.onnx", "MINE.onnx"])
+def test_two_models_cannot_keep_their_weights_under_one_name(tmp_path: Path, name: str) -> None:
+    other = MANIFEST.replace('"mine"', '"yours"').replace('"mine.onnx"', f'"{name}"')
+    manifest(tmp_path)
+    manifest(tmp_path, other.replace("{sha256}", "0" * 64), "yours.toml")
+    with pytest.raises(
+        ModelInvalid, match=f"'mine' and 'yours' both keep their weights in a file {name}; rename"
+    ):
+        known_models(tmp_path)
+
+
+def test_two_recipes_may_share_one_weights_file(tmp_path: Path) -> None:
+    manifest(tmp_path)
+    manifest(
+        tmp_path, MANIFEST.replace('"mine"', '"yours"').replace("pixels = 112", "pixels = 96"), "yours.toml"
+    )
+    assert [card.file for card in known_models(tmp_path).values()][-2:] == ["mine.onnx", "mine.onnx"]
+
+
 def test_statuses_say_what_is_installed_and_current(tmp_path: Path) -> None:
     manifest(tmp_path)
     (tmp_path / "mine.onnx").write_bytes(WEIGHTS)

@@ -268,7 +268,8 @@ class _Scan:
     ) -> PhotoIndexed:
         if isinstance(result, UnreadablePhoto):
             failure = Unreadable(str(result), _sha256(photo.path))
-            batch.add(lambda: self._put(album_id, photo, failure))
+            if not result.transient:  # else it is not the photo's fault, and the next run tries again
+                batch.add(lambda: self._put(album_id, photo, failure))
             return self._told(photo.path, Status.FAILED, 0, failure.reason)
         reading = result
 

@@ -46,10 +46,13 @@ class Cutter:
 
     def __init__(self, settings: Settings | None = None) -> None:
         """settings: for the time budget and the memory ceiling of a photo."""
+        from chueok.vision.answers import Pixels
         from chueok.vision.pool import ReadingPool
 
         settings = settings or default_settings()
-        self._pool = ReadingPool(open_cutter, 1, settings.photo_seconds, settings.worker_megabytes)
+        self._pool = ReadingPool(
+            open_cutter, 1, settings.photo_seconds, settings.worker_megabytes, answers=Pixels
+        )
 
     def __enter__(self) -> Self:
         return self

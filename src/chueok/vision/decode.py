@@ -169,7 +169,7 @@ def _attempt(form: PictureFormat, data: bytes, size: int, *, tolerant: bool) -> 
         raise
     except MemoryError:
         reason = "too large: there is not enough memory to decode it"
-        raise UnreadablePhoto(reason, transient=True) from None
+        raise UnreadablePhoto(reason) from None
     except DecompressionBombError:
         raise UnreadablePhoto(f"too large: more than {PIXEL_LIMIT // 10**6} megapixels") from None
     except Exception as error:  # noqa: BLE001 - hostile files make Pillow raise ten unrelated types (engine.md)

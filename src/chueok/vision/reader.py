@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 CROP_FACE_PIXELS = 112  # a face box this large fills an embedder's crop without being enlarged
 CUT_OUT_MARGIN = 0.5  # of the face box, on every side: leaves room for any model's own crop
 CUT_OUT_PIXELS = 384  # more than any model's input, less than 400 KB as PNG
-FINEST_SIDE = 6000  # pixels; a finer decode than this would cost more memory than small faces are worth
+FINEST_SIDE = (
+    6000  # pixels asked of decode, which may answer with up to twice as many; beyond, memory costs too much
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,7 @@ def _answer(read: Callable[[Any], object], task: object, megabytes: int) -> obje
     except (ChueokError, UnreadablePhoto) as error:
         return error
     except MemoryError:
-        reason = f"too large: reading it needs more than {megabytes} MB of memory"
-        return UnreadablePhoto(reason, transient=True)
+        return UnreadablePhoto(f"too large: reading it needs more than {megabytes} MB of memory")
     except Exception as error:  # noqa: BLE001 - one photo must not stop the run, whatever a library raises on it
         return UnreadablePhoto(f"the reader failed on this file ({_told(error)})")
 

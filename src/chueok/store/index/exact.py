@@ -1,4 +1,4 @@
-"""The exact index: every vector compared with every query. The oracle, and hard to beat below 131,072 faces."""
+"""The exact index: every vector compared with every query. The oracle, and hard to beat at any size measured."""
 
 from __future__ import annotations
 
