@@ -249,7 +249,7 @@ def test_what_may_be_the_machines_fault_is_marked() -> None:
         ("refuse", 1): False,
         ("fail", 2): False,
         ("segfault", 3): False,
-        ("run short", 4): False,
+        ("run short", 4): True,
         ("killed", 5): True,
         ("swallow", 4000): False,
         ("decode a bomb", 250): False,

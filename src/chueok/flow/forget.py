@@ -50,7 +50,7 @@ def forget_path(library: Library, path: Path) -> str:
             catalog.owe_wipe()
         _leave_no_trace(library)
         inside = any(target.is_relative_to(album) for album in catalog.photos.albums())
-    parts = [_some(len(photos), "photo")]
+    parts = [_some(len(photos), "photo")] if photos or albums else []
     parts += [f"references of {', '.join(people)}"] if people else []
     parts += [f"{_some(others, 'picture')} in no album"] if others else []
     again = "; it is still in an album, so the next `chueok index` learns it again" if inside else ""
