@@ -195,7 +195,7 @@ def ids_by_graph(index: HnswIndex, query: Floats, threshold: float) -> NDArray[n
     """What the graph alone would: asked for four times as many until its tail lies below the threshold."""
     graph, proposals = copy.copy(index), index._tuning.proposals
     while proposals <= len(index):
-        graph._tuning = dataclasses.replace(index._tuning, proposals=proposals, cost=1, largest=len(index))
+        graph._tuning = dataclasses.replace(index._tuning, proposals=proposals, asked=True)
         among = graph._proposed_above(query, threshold)
         if among is not None:
             return graph._exact.above(query, threshold, among)[0]
@@ -253,9 +253,7 @@ def print_cold(rows: list[Cold]) -> None:
 
 def print_warm(rows: list[Warm]) -> None:
     """The table of questions to an open index."""
-    print(
-        "\nAn open index, median ms a question; `index` leaves to exact search what the graph is no good at."
-    )
+    print("\nAn open index, median ms a question; `index` is as shipped.")
     print("question        engine          ms  exact ms  exact/it   recall  mean recall   matches")
     for row in rows:
         print(

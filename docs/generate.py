@@ -39,6 +39,9 @@ def readme_with_output(text: str) -> str:
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="") as folder:
         home = Path(folder).resolve()
         _run([sys.executable, "examples/make_sample_album.py", str(home / "album")], PROJECT)
+        _on_terminal(
+            "chueok -q --library compiled enroll somebody references/grace.jpg", home
+        )  # compiles, once
         return BLOCK.sub(lambda block: block[1] + "".join(_answers(block[2], home)) + block[3], text)
 
 

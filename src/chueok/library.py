@@ -179,7 +179,7 @@ class Library:
         """Every face of the current model, ready to be searched, and a warning if the index file was of no use.
 
         The catalog decides: an index file that is missing, damaged or behind is never trusted; then the catalog is
-        searched exactly, which is slower and answers the same.
+        searched itself, and answers the same.
         """
         from chueok.store.index.exact import ExactIndex
 
@@ -188,7 +188,7 @@ class Library:
             return index, None
         exact = ExactIndex(self.card.dimension)
         exact.add(*self.catalog.faces.vectors(self.model_id))
-        advice = "run `chueok index` to make it anew; until then searches are exact and a little slower"
+        advice = "run `chueok index` to make it anew; the answers are the same without it"
         return exact, f"the index file is {state}: {advice}" if state == "damaged" else None
 
     def load_index(self, most: int | None = None) -> tuple[HnswIndex | None, str]:
@@ -224,7 +224,9 @@ class Library:
         A face that is gone means a new file: hnswlib keeps the vectors of deleted marks on disk.
         """
         from chueok.store.index.hnsw import HnswIndex
+        from chueok.store.index.hnsw_file import remove_leftovers
 
+        remove_leftovers(self.index_path)
         index, state = self.load_index()
         if state == "ready":
             return

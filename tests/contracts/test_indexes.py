@@ -18,8 +18,8 @@ Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 MakeIndex = Callable[[int], VectorIndex]
 
-# asks the graph whenever it holds enough vectors, where the default compares small sets exactly
-EAGER = Tuning(proposals=64, cost=1)
+# asks the graph whenever it holds enough vectors, where the default compares all of them
+EAGER = Tuning(asked=True, proposals=64)
 ENGINES: dict[str, MakeIndex] = {
     "exact": ExactIndex,
     "hnsw": HnswIndex,

@@ -13,7 +13,7 @@ from tests.store.vectors import Floats, answers, faces, unit
 from chueok.store.index.exact import ExactIndex
 from chueok.store.index.hnsw import HnswIndex, Tuning
 
-EAGER = Tuning(proposals=1024, cost=64)  # asks the graph at sizes that a test can build
+EAGER = Tuning(asked=True, proposals=1024)
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +61,14 @@ def test_graph_answers_for_a_few_faces_and_exact_search_for_many(
     assert index.above(big, 0.6)[0].tolist() == oracle.above(big, 0.6)[0].tolist()
 
 
-@pytest.mark.parametrize(("cost", "largest", "calls"), [(312, 10_000, 1), (313, 10_000, 0), (312, 9_999, 0)])
-def test_graph_is_asked_once_at_most(
-    crowd: tuple[HnswIndex, ExactIndex, Floats], cost: int, largest: int, calls: int
+@pytest.mark.parametrize(("tuning", "calls"), [(EAGER, 1), (Tuning(), 0)])
+def test_graph_is_asked_once_at_most_and_by_default_never(
+    crowd: tuple[HnswIndex, ExactIndex, Floats], tuning: Tuning, calls: int
 ) -> None:
-    """Asking it again for more was slower than exact search; nor is it asked where that is quicker or safer."""
+    """Asking it again for more was slower than exact search; by default every match has to be found."""
     index, _, queries = crowd
     counted = copy.copy(index)
-    counted._tuning = Tuning(proposals=1024, cost=cost, largest=largest)
+    counted._tuning = tuning
     counted._graph = CountingGraph(index._graph)
     counted.above(queries[:1], 0.6)
     assert counted._graph.calls == calls
@@ -91,7 +91,7 @@ def test_hundreds_of_copies_of_one_face_hide_nobody() -> None:
     """Copies link to each other only, so that the graph falls apart: the rest must still be found."""
     vectors = np.concatenate([np.repeat(faces(1, seed=3), 600, axis=0), faces(1400, seed=4)])
     ids, queries = np.arange(2000), np.concatenate([vectors[:1], vectors[600:640]])
-    index = HnswIndex.build(16, ids, vectors, Tuning(proposals=64, cost=1))
+    index = HnswIndex.build(16, ids, vectors, Tuning(asked=True, proposals=64))
     oracle = ExactIndex(16)
     oracle.add(ids, vectors)
     for query in queries[:, None]:

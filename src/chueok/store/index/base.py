@@ -43,8 +43,8 @@ class VectorIndex(Protocol):
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The vectors whose best similarity to one of the queries reaches the threshold.
 
-        ExactIndex gives all of them. HnswIndex may lose some where it asks its graph, one in a thousand at most in
-        every crowd that was measured (docs/decisions/0005). No index gives one that does not reach the threshold.
+        All of them, unless HnswIndex is told to ask its graph: then some may be missing (docs/decisions/0005), and
+        none is there that does not reach the threshold.
         queries: (q, d) float32, unit rows. Returns ids (m,) int64 and their similarities to all queries
         (m, q) float32, best similarity first, then id.
         """

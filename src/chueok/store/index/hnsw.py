@@ -1,4 +1,4 @@
-"""Nearest neighbours by HNSW: the graph proposes, exact search decides. hnswlib and its traps end in this folder."""
+"""Nearest neighbours by HNSW: the graph may propose, exact search decides. hnswlib and its traps end in this folder."""
 
 from __future__ import annotations
 
@@ -33,19 +33,16 @@ class Tuning:
     build_effort: int = 200
     """hnswlib's ef_construction. 100 halves the build, and whole small people get lost; 400 gains what links 24 does,
     for more build time."""
+    asked: bool = False
+    """Whether the graph answers; otherwise exact search over the same vectors does. At no size measured was the graph
+    both quicker and sure to find 999 of 1,000 matches (docs/decisions/0005): it loses whole small people."""
     proposals: int = 8192
     """Vectors asked of the graph, and so its search effort (ef). Mean recall in 250,000 faces at a threshold of 0.36:
-    0.9980 with 4096, 0.9996 with 8192."""
+    0.9980 with 4096, 0.9996 with 8192 (300 queries)."""
     reserve: int = 8
-    """Where more than one proposal in so many reaches the threshold, exact search answers: the graph is sloppy at the
-    tail, and asking it for more takes longer. Mean recall in 250,000 faces at 0.30: 0.9989 with 4, 0.9994 with 8."""
-    cost: int = 8192
-    """Exact search also answers where it is quicker: it multiplies some 6,000 numbers (46 rows of 128, 13 of 512) while
-    the graph makes one proposal. 8192 means that the graph is asked from 131,072 faces of 512 numbers on; of 128,
-    never below `largest`."""
-    largest: int = 250_000
-    """Faces up to which the graph was measured to keep 999 matches in 1,000. In a million it lost 5 to 8 in 1,000 at
-    every threshold from 0.36 to 0.55, whole people among them, and with 16384 proposals still 3 to 7."""
+    """Where more than one proposal in so many reaches the threshold, exact search answers after all: the graph is
+    sloppy at the tail, and asking it for more takes longer. Mean recall in 250,000 faces at 0.30: 0.9989 with 4,
+    0.9994 with 8 (300 queries)."""
     copies: int = 64
     """Exact search answers when one vector is held more often. Copies link to each other only and cut the graph in
     pieces: in 20,000 faces 100 copies hid nothing, 600 hid matches of two queries in three."""
@@ -139,7 +136,7 @@ class HnswIndex:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The vectors whose best similarity to one of the queries reaches the threshold, best first, then by id.
 
-        Every similarity is exact. Where the graph is asked a match may be missing: `Tuning` says how seldom.
+        Every similarity is exact. Where the graph is asked a match may be missing, as `Tuning` says.
         queries: (q, d) float32, unit rows. Returns ids (m,) int64 and similarities (m, q) float32.
         """
         queries = unit_rows(queries, self.dimension)
@@ -147,9 +144,9 @@ class HnswIndex:
 
     def _proposed_above(self, queries: NDArray[np.float32], threshold: float) -> NDArray[np.int64] | None:
         """Ids that may reach the threshold, or None where all must be compared."""
-        if not self._is_graph_better(len(queries)):
-            return None
         count = self._tuning.proposals
+        if not self._tuning.asked or len(queries) == 0 or self._is_torn():
+            return None
         try:
             # hnswlib searches with max(ef, k): asking for more is what makes it look harder
             ids, distances = self._graph.knn_query(queries, k=count, num_threads=self._tuning.threads)
@@ -160,15 +157,6 @@ class HnswIndex:
             return None  # asking the graph for more would take longer than comparing all
         proposed: NDArray[np.int64] = ids[reaching].astype(np.int64)
         return proposed
-
-    def _is_graph_better(self, queries: int) -> bool:
-        """Whether asking the graph is both quicker than exact search, and was measured to be safe."""
-        spent = queries * self._tuning.proposals * self._tuning.cost
-        return (
-            0 < spent <= len(self) * self.dimension
-            and len(self) <= self._tuning.largest
-            and not self._is_torn()
-        )
 
     def _is_torn(self) -> bool:
         """Whether one vector is held so often that the graph cannot be relied on."""
