@@ -111,7 +111,7 @@ def test_a_photo_that_is_gone_is_noted_and_the_others_are_copied(
     (album / "goes.png").unlink()
     answer = chueok("find", "grace", "--album", album, "--copy", "out")
     assert (answer.code, answer.paths) == (0, [album / "stays.jpg"])
-    assert "not there now" in answer.err
+    assert "left out, because they are gone" in answer.err
     assert [path.name for path in (chueok.room / "desk/out").iterdir()] == ["stays.jpg"]
 
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 from PIL import Image
-from tests.fakes import photo
+from tests.fakes import FAR_AWAY, photo
 
 from chueok.errors import LibraryLocked, NoLibrary, UsageError
 from chueok.flow.scan import ScanOptions, scan
@@ -360,6 +360,6 @@ def test_many_copies_of_one_photo_are_recognised_quickly(library: Library, make_
 
 def test_a_failure_that_is_not_the_photos_fault_is_tried_again(library: Library, tmp_path: Path) -> None:
     (tmp_path / "album").mkdir()
-    Image.new("RGB", (200, 200)).save(tmp_path / "album" / "far.png")
+    Image.new("RGB", (200, 200), FAR_AWAY).save(tmp_path / "album" / "far.png")
     assert told(library, tmp_path / "album") == {"far.png": "failed"}
     assert told(library, tmp_path / "album") == {"far.png": "failed"}
