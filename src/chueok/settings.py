@@ -28,7 +28,7 @@ class Settings:
     threshold: float | None = None  # similarity a match needs; None = the model's at `far`
     far: float = 1e-3  # false accept rate the model's threshold is looked up for
     detector_size: int = 1280  # long side in pixels that faces are searched at; 0 = full size.
-    # engine.md: 1280 finds the same faces above 0.95 as full size on 2-megapixel photos
+    # docs/engine.md: 1280 finds the same faces above 0.95 as full size on 2-megapixel photos
     detector_min_face: int = (
         20  # shorter side in detector pixels of the smallest face: 1.6 % of the long side
     )
@@ -38,7 +38,7 @@ class Settings:
     photo_seconds: int = (
         60  # time budget for one photo; the slowest real file tried (200 megapixels) took a few
     )
-    worker_megabytes: int = 1500  # memory ceiling of a reading process (reliability.md: bombs)
+    worker_megabytes: int = 1500  # memory ceiling of a reading process (docs/reliability.md: bombs)
     batch_photos: int = 64  # photos per commit: what a kill may lose
     batch_seconds: float = 30.0  # and the time after which a smaller batch is committed
 

@@ -235,7 +235,7 @@ def peaks(files: list[Path]) -> dict[str, int]:
     return {path.name: int(peak) for path, peak in zip(files, done.stdout.split(), strict=True)}
 
 
-MOST = 1_500_000  # kB: the ceiling of reliability.md, and of a reading process
+MOST = 1_500_000  # kB: the ceiling of docs/reliability.md, and of a reading process
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at a process through /proc")

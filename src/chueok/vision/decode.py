@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-PIXEL_LIMIT = 16_383**2  # 268 megapixels (engine.md): a WebP's largest; real 200-megapixel photos pass
+PIXEL_LIMIT = 16_383**2  # 268 megapixels (docs/engine.md): a WebP's largest; real 200-megapixel photos pass
 FILE_LIMIT = 512 * 2**20  # bytes; with its decoded picture a larger file breaks settings.worker_megabytes
 _YEARS = range(1826, 2108)  # the oldest surviving photograph; the last year a camera's FAT card can hold
 _TIME = re.compile(r"\s*(\d{4})\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)\D(\d\d)")
@@ -172,7 +172,7 @@ def _attempt(form: PictureFormat, data: bytes, size: int, *, tolerant: bool) -> 
         raise UnreadablePhoto(reason) from None
     except DecompressionBombError:
         raise UnreadablePhoto(f"too large: more than {PIXEL_LIMIT // 10**6} megapixels") from None
-    except Exception as error:  # noqa: BLE001 - hostile files make Pillow raise ten unrelated types (engine.md)
+    except Exception as error:  # noqa: BLE001 - hostile files make Pillow raise ten unrelated types (docs/engine.md)
         return _fault(form, error)
 
 

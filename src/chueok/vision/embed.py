@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chueok.records import Detection
     from chueok.vision.models.card import ModelCard
 
-# Network inputs per call, a mirror image counting as one. engine.md: a batch of 16 halves the time per face;
+# Network inputs per call, a mirror image counting as one. docs/engine.md: a batch of 16 halves the time per face;
 # beyond that only memory grows (32 faces of 160 pixels: 10 MB of input)
 BATCH = 32
 

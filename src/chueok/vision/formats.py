@@ -8,7 +8,7 @@ from chueok.errors import UnreadablePhoto
 
 
 class PictureFormat(enum.StrEnum):
-    """The formats chueok reads; any other that Pillow knows has been a way in for trouble (engine.md)."""
+    """The formats chueok reads; any other that Pillow knows has been a way in for trouble (docs/engine.md)."""
 
     JPEG = "JPEG"  # MPO too: its first picture is a plain JPEG
     PNG = "PNG"

@@ -30,7 +30,7 @@ Reading = PhotoReading | UnreadablePhoto
 
 _OPENING_SECONDS = 300  # to load networks: 0.5 s, or a minute when they are compiled for the first time
 _REAPING_SECONDS = (
-    2  # reliability.md: no child left after this; only a hung disk holds a killed process longer
+    2  # docs/reliability.md: no child left after this; only a hung disk holds a killed process longer
 )
 _ANSWER_SECONDS = 10  # from an answer's first byte to its last: the longest, 60 MB, took 0.7 s
 _CHUNK = 2**20  # bytes taken from a pipe at a time; a socket pair holds less
