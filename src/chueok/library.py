@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
-import fcntl
 import functools
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self
 from chueok.errors import (
     CatalogDamaged,
     IndexDamaged,
-    LibraryLocked,
     ModelMismatch,
     NoLibrary,
     OperationFailed,
@@ -28,6 +24,7 @@ from chueok.errors import (
 from chueok.records import PhotoReading
 from chueok.settings import DEFAULT_MODEL, Settings, load_settings
 from chueok.store.catalog import Catalog, KnownPicture
+from chueok.store.lock import is_locked, locked
 from chueok.vision.models.registry import ModelCard, embedding_key, find_model
 from chueok.vision.reader import NETWORKS, ReaderSource, ReadingTask
 
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
     from chueok.vision.pool import ReadingPool
 
 OWN_FILES = ("catalog.sqlite*", "faces-*.hnsw*", "lock")  # no more: what else is in a folder is its owner's
-LOCK_PATIENCE = 0.3  # seconds; `is_being_written` holds the lock for an instant to see whether it is free
 CATCH_UP = 2_000  # vectors added to a loaded index in memory; beyond, exact search is as fast as adding them
 
 
@@ -59,7 +55,8 @@ class Library:
         self.card = card
         self.model_id = catalog.model_id(card.name, embedding_key(card), card.dimension)
         self._open_reader = functools.partial(source.open, card, settings)
-        self._pool: ReadingPool[ReadingTask] | None = None
+        self._pools: list[ReadingPool[ReadingTask]] = []
+        self._idle_pool: ReadingPool[ReadingTask] | None = None
         self._source = source
         self._notice = notice
 
@@ -83,8 +80,8 @@ class Library:
 
     def close(self) -> None:
         """End the reading processes and close the catalog."""
-        if self._pool is not None:
-            self._pool.close()
+        for pool in self._pools:
+            pool.close()
         self.catalog.close()
 
     def settle_model(self) -> None:
@@ -154,19 +151,37 @@ class Library:
         The processes stay, idle, until the library is closed. Raises ModelMissing, ModelInvalid, OperationFailed.
         """
         self.prepare()
-        if self._pool is None:
-            from chueok.vision.pool import ReadingPool
+        pool, self._idle_pool = self._idle_pool or self._open_pool(), None  # one in use is nobody else's
+        try:
+            for task, result in pool.read_all(tasks):
+                yield task, self._checked(result)
+        finally:
+            if self._idle_pool is None:
+                self._idle_pool = pool
+            else:
+                pool.close()
 
-            settings = self.settings
-            jobs = settings.jobs or _cores()
-            self._pool = ReadingPool(
-                self._open_reader,
-                jobs,
-                settings.photo_seconds,
-                settings.worker_megabytes,
-                answers=PhotoReading,
-            )
-        return self._pool.read_all(tasks)
+    def _open_pool(self) -> ReadingPool[ReadingTask]:
+        from chueok.vision.pool import ReadingPool
+
+        settings = self.settings
+        pool: ReadingPool[ReadingTask] = ReadingPool(
+            self._open_reader,
+            settings.jobs or _cores(),
+            settings.photo_seconds,
+            settings.worker_megabytes,
+            answers=PhotoReading,
+        )
+        self._pools.append(pool)
+        return pool
+
+    def _checked(self, result: PhotoReading | UnreadablePhoto) -> PhotoReading | UnreadablePhoto:
+        """A reading whose embeddings are the model's; what a process answers is not taken on trust."""
+        if isinstance(result, PhotoReading) and any(
+            len(face.vector) != self.card.dimension for face in result.faces
+        ):
+            return UnreadablePhoto("the reader failed on this file (it answered nonsense)")
+        return result
 
     def _remember(self, reading: PhotoReading) -> KnownPicture:
         with self.catalog.transaction():
@@ -248,14 +263,7 @@ class Library:
 
     def is_being_written(self) -> bool:
         """Whether some run holds the writer lock now."""
-        try:
-            descriptor = _open_lock(self.folder)
-        except OperationFailed:
-            return False  # where nothing can be written, nobody writes
-        try:
-            return not _try_lock(descriptor)
-        finally:
-            os.close(descriptor)
+        return is_locked(self.folder)
 
 
 def open_library(
@@ -345,45 +353,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the writer lock of the library in a folder; the kernel frees it when the process dies.
-
-    Raises LibraryLocked, OperationFailed where nothing can be written.
-    """
-    descriptor = _open_lock(folder)
-    try:
-        if not _lock_within(descriptor, LOCK_PATIENCE):
-            raise LibraryLocked(
-                f"another chueok is writing to {folder}; wait for it, or stop it with Ctrl-C: what it has learned is "
-                "kept"
-            )
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _open_lock(folder: Path) -> int:
-    try:
-        return os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise OperationFailed(f"the library {folder} cannot be written: {error.strerror}") from error
-
-
-def _lock_within(descriptor: int, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not (locked := _try_lock(descriptor)) and time.monotonic() < end:
-        time.sleep(0.02)
-    return locked
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            return False
-        raise
-    return True

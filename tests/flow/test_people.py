@@ -21,7 +21,7 @@ from chueok.flow.people import FaceChoice, enroll, find_person, rename
 from chueok.flow.scan import scan
 from chueok.flow.takeout import put_back, take_out
 from chueok.library import Library
-from chueok.records import CollectSummary, Conflict, Transfer
+from chueok.records import CollectSummary, Conflict, PhotoIndexed, ScanSummary, Status, Transfer
 
 
 @pytest.fixture
@@ -329,3 +329,69 @@ def test_a_library_that_cannot_be_written_still_answers(
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip(f"no private mounts here: {done.stderr}")
     assert (done.stdout.split(), done.stderr) == (["1", "1"], "")
+
+
+def test_a_reference_that_was_edited_keeps_its_person_through_a_change_of_model(
+    open_fake: Callable[..., Library], tmp_path: Path
+) -> None:
+    names = ("mom", "dad", "ex", "minjun")
+    album = make_tree(tmp_path / "album", {f"{name}.png": [name] for name in names})
+    with open_fake() as library:
+        list(scan(library, album))
+        for name in names:
+            enroll(library, name, [album / f"{name}.png"])
+        (album / "copy of mom.png").write_bytes((album / "mom.png").read_bytes())
+        for name in names[:3]:
+            (album / f"{name}.png").write_bytes(photo([name], "edited"))  # the same face in another file
+        list(scan(library))
+    with open_fake(model="mobilefacenet", switch_model=True) as library:
+        events = list(use_model(library))
+        assert not [event for event in events if isinstance(event, PhotoIndexed) and event.error]
+    with open_fake() as library:
+        found = {name: {match.photo.name for match in find_matches(library, name)} for name in names}
+    assert found == {"mom": {"mom.png", "copy of mom.png"}} | {name: {f"{name}.png"} for name in names[1:]}
+
+
+def test_a_change_of_model_drops_what_was_kept_of_galleries(
+    open_fake: Callable[..., Library], refs: Path, tmp_path: Path
+) -> None:
+    with open_fake() as library:
+        list(scan(library, make_tree(tmp_path / "album", {"a.png": ["ex"]})))
+        lookalike(library, refs / "dad.png", make_tree(tmp_path / "gallery", {"x.png": ["minjun"]}))
+    with open_fake(model="mobilefacenet", switch_model=True) as library:
+        *_, done = use_model(library)
+        assert isinstance(done, ScanSummary) and done.counts[Status.FAILED] == 0
+        assert library.catalog.counts()["pictures"] == 1
+
+
+def test_pictures_can_be_read_while_a_scan_runs(library: Library, refs: Path, tmp_path: Path) -> None:
+    album = make_tree(tmp_path / "album", {f"{number}.png": ["mom"] for number in range(6)})
+    asked = iter([refs / "mom.png", refs / "dad.png", refs / "both.png"])
+    for event in scan(library, album):
+        if isinstance(event, PhotoIndexed) and (path := next(asked, None)):
+            assert library.read(path).faces
+    assert library.catalog.counts()["photos"] == 6
+
+
+def test_references_are_forgotten_by_their_path_however_they_were_given(
+    library: Library, refs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(refs)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    enroll(library, "mom", ["../refs/mom.png"])
+    enroll(library, "dad", [tmp_path / "link" / "dad.png"])
+    assert "references of dad, mom" in forget_path(library, refs)
+    with pytest.raises(UsageError, match="nothing is known"):
+        forget_path(library, tmp_path / "no such place")
+
+
+def test_a_named_folder_of_copies_stays_indexed(library: Library, refs: Path, tmp_path: Path) -> None:
+    album = make_tree(tmp_path / "album", {"a.png": ["mom"]})
+    list(scan(library, album))
+    enroll(library, "mom", [refs / "mom.png"])
+    list(take_out(library, [album / "a.png"], album / "of mom"))
+    list(scan(library, album / "of mom"))
+    *_, summary = scan(library)
+    assert isinstance(summary, ScanSummary) and summary.missing == 0
+    assert len(find_matches(library, "mom")) == 2

@@ -15,7 +15,7 @@ from typing import Any
 from tests.vision import pictures
 
 from chueok.errors import ModelInvalid, ModelMissing, UnreadablePhoto
-from chueok.records import PhotoReading
+from chueok.records import FaceCrop, PhotoReading
 from chueok.vision.answers import LENGTH_BYTES, LONGEST, encoded
 from chueok.vision.decode import decode
 
@@ -184,7 +184,8 @@ def _answer_the_payload(number: int) -> Any:
 
 
 def _answer_much(number: int) -> PhotoReading:
-    return PhotoReading(b"\0" * number, number, 1, 1, None, None, ())
+    crop = FaceCrop(b"\0" * number, 1, 0.0, 0.0, 1.0)
+    return PhotoReading(bytes(32), number, 1, 1, None, None, (), (crop,))
 
 
 def _count_imports(number: int) -> PhotoReading:

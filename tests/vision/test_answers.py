@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from chueok.vision.answers import LONGEST, Answer, Nonsense, Pixels, decoded, en
 FACE = Detection(
     Box(1.5, -2.25, 30, 1e-9), 0.1 + 0.2, ((1.0, 2.0), (3.5, 4.0), (5.0, 6.0), (7.0, 8.0), (9.0, 0.0))
 )
+UNIT = np.linspace(-1, 1, 128, dtype=np.float32)
+UNIT /= np.linalg.norm(UNIT)
 READING = PhotoReading(
     sha256=bytes(range(32)),
     bytes=2**40,
@@ -24,7 +26,7 @@ READING = PhotoReading(
     height=480,
     taken_at=datetime(2019, 5, 2, 10, 11, 12, 130),
     damage="the file is cut off: 60 % of it could be read",
-    faces=(FaceReading(FACE, np.linspace(-1, 1, 128, dtype=np.float32)),),
+    faces=(FaceReading(FACE, UNIT),),
     crops=(FaceCrop(b"\x89PNG", 384, -1.5, 2.0, 30.25),),
 )
 
@@ -42,9 +44,9 @@ def test_a_reading_arrives_as_it_was_said() -> None:
 
 
 def test_what_is_not_known_stays_unknown() -> None:
-    heard = decoded(encoded(PhotoReading(b"", 0, 1, 1, None, None, ())))
+    heard = decoded(encoded(PhotoReading(bytes(32), 0, 1, 1, None, None, ())))
     assert heard is not None
-    assert asdict(heard) == asdict(PhotoReading(b"", 0, 1, 1, None, None, ()))  # type: ignore[arg-type]
+    assert asdict(heard) == asdict(PhotoReading(bytes(32), 0, 1, 1, None, None, ()))  # type: ignore[arg-type]
     assert decoded(encoded(None)) is None
 
 
@@ -124,3 +126,45 @@ def test_too_much_is_not_said_and_not_heard() -> None:
         encoded(PhotoReading(b"\0" * LONGEST, 1, 1, 1, None, None, ()))
     with pytest.raises(Nonsense):
         decoded(b" " * (LONGEST + 1))
+
+
+def honest(**changes: object) -> PhotoReading:
+    """A reading with one face, changed as a hijacked process might."""
+    vector = np.zeros(128, np.float32)
+    vector[0] = 1
+    found = Detection(Box(1, 2, 3, 4), 0.99, ((1.0, 2.0),) * 5)
+    fields: dict[str, Any] = {
+        "sha256": bytes(32),
+        "bytes": 1,
+        "width": 2,
+        "height": 3,
+        "taken_at": None,
+        "damage": None,
+        "faces": (FaceReading(found, vector),),
+    }
+    return PhotoReading(**(fields | changes))
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        honest(sha256=b"abc"),
+        honest(taken_at=datetime(2020, 1, 1, tzinfo=UTC)),
+        honest(
+            faces=(FaceReading(Detection(Box(1, 2, 3, 4), 0.9, ((1.0, 2.0),) * 3), np.ones(1, np.float32)),)
+        ),
+        honest(
+            faces=(FaceReading(Detection(Box(1, 2, 3, 4), 0.9, ((1.0, 2.0),) * 5), np.ones(128, np.float32)),)
+        ),
+    ],
+)
+def test_a_reading_the_catalog_could_not_keep_is_nonsense(reading: PhotoReading) -> None:
+    assert isinstance(decoded(encoded(honest()), PhotoReading), PhotoReading)
+    with pytest.raises(Nonsense):
+        decoded(encoded(reading), PhotoReading)
+
+
+def test_a_number_beyond_all_bounds_is_nonsense() -> None:
+    message = encoded(honest()).replace(b'"x":1', b'"x":1' + b"0" * 400)
+    with pytest.raises(Nonsense):
+        decoded(message, PhotoReading)

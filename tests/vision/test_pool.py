@@ -113,7 +113,7 @@ def test_large_answers_arrive() -> None:
     with open_pool() as pool:
         ((_, result),) = pool.read_all([("answer much", 20_000_000)])
     assert isinstance(result, PhotoReading)
-    assert len(result.sha256) == 20_000_000
+    assert len(result.crops[0].png) == 20_000_000
 
 
 def test_a_pool_without_processes_is_refused() -> None:

@@ -10,12 +10,15 @@ from chueok.cli.session import Session, command, to_the_end
 from chueok.errors import ExitCode, UsageError
 from chueok.flow.find import Query
 from chueok.flow.find import find as find_photos
+from chueok.flow.paths import as_path
 from chueok.flow.people import FaceChoice
 from chueok.flow.takeout import take_out
 from chueok.library import Library
 from chueok.output.base import Output, Record
 from chueok.output.html import write_sheet
 from chueok.records import Collected, Conflict, Match, Note, Transfer
+
+MANIFESTS = "chueok-move-*.jsonl"  # see flow/manifest.py
 
 
 @command(app)
@@ -114,13 +117,15 @@ def _collect(
 ) -> int:
     failed = False
     photos = [match.photo for match in matches]
+    folder = as_path(destination)
+    before = set(folder.glob(MANIFESTS))
     try:
         for event in take_out(library, photos, destination, transfer, conflict, dry_run=dry_run):
             failed |= isinstance(event, Collected) and event.error is not None
             with to_the_end("all photos were taken out"):
                 output.show(event)
     except BaseException:
-        if transfer is Transfer.MOVE and (manifests := sorted(destination.glob("chueok-move-*.jsonl"))):
-            output.show(Note(f"what was moved so far can be put back: chueok undo {manifests[-1]}"))
+        for manifest in sorted(set(folder.glob(MANIFESTS)) - before):
+            output.show(Note(f"what was moved so far can be put back: chueok undo {manifest}"))
         raise
     return ExitCode.FAILED if failed else ExitCode.DONE

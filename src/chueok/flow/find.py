@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from chueok.errors import UsageError
 from chueok.flow.expression import And, Expression, Name, Not, Or, combined, holds, names, parse, wanted
-from chueok.flow.paths import as_path
+from chueok.flow.paths import as_path, is_as_indexed
 from chueok.flow.people import FaceChoice, Wanted, composed, everybody, resolve
 from chueok.library import Library
 from chueok.records import Face, FindSummary, Match, Note
@@ -89,7 +89,7 @@ def find(library: Library, query: Query, clock: Callable[[], float] = time.monot
         index, warning = library.search_index()
         sightings = recognise(library, index, people, limit)
         every = _matches(library, replace(query, album=album), expression, sightings, limit)
-    as_indexed = [match for match, photo in every if _is_as_indexed(photo)]
+    as_indexed = [match for match, photo in every if is_as_indexed(photo.path, photo.size, photo.mtime_ns)]
     matches = as_indexed[: query.limit]
     notes = [warning] if warning else []
     if len(as_indexed) < len(every):
@@ -129,7 +129,7 @@ def match_threshold(library: Library) -> tuple[float, str]:
         measured = ", ".join(card.thresholds) or "none"
         raise UsageError(
             f"the model {card.name} has no measured threshold at a false accept rate of {settings.far:g} "
-            f"(measured: {measured}); give --threshold, a similarity between 0 and 1"
+            f"(measured: {measured}); give --threshold, a similarity between -1 and 1"
         )
     return found, f"{card.name} at a false accept rate of {settings.far:g}"
 
@@ -232,15 +232,6 @@ def _matches(
     photos = [photo for photo in library.catalog.photos.showing(best) if _in_scope(photo, query)]
     pairs = [(_match(library, photo, best[photo.picture_id], limit), photo) for photo in photos]
     return sorted(pairs, key=lambda pair: (-pair[0].similarity, pair[0].photo))
-
-
-def _is_as_indexed(photo: FoundPhoto) -> bool:
-    """Whether the file is there and looks as it did: another picture under that name shows somebody else."""
-    try:
-        status = photo.path.lstat()
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (photo.size, photo.mtime_ns)
 
 
 def _counts(count: tuple[int, int | None], faces: int) -> bool:

@@ -7,8 +7,9 @@ from pathlib import Path
 from chueok.errors import CatalogDamaged, NoLibrary, UsageError
 from chueok.flow.paths import as_path, real
 from chueok.flow.people import find_person
-from chueok.library import Library, locked
+from chueok.library import Library
 from chueok.store.catalog.database import is_of_another_program
+from chueok.store.lock import locked
 
 
 def forget_person(library: Library, name: str) -> str:
@@ -39,13 +40,14 @@ def forget_path(library: Library, path: Path) -> str:
             photos = catalog.photos.under(target)
             albums = [album for album in catalog.photos.albums() if album.is_relative_to(target)]
             pictures = {photo.picture_id for photo in photos if photo.picture_id is not None}
-            sources = {target, as_path(path).absolute()}
-            pictures.update(*(catalog.people.pictures_from(source) for source in sources))
+            pictures |= _reference_pictures(library, target)
             people = catalog.people.delete_references(pictures)
             catalog.photos.delete(photo.id for photo in photos)
             catalog.photos.delete_albums(albums)
+            destinations = catalog.photos.delete_destinations(target)
             others = catalog.faces.drop_unused_pictures()
-            if not (photos or albums or people or others or catalog.photos.delete_destinations(target)):
+            known = bool(photos or albums or people or destinations)
+            if not known and not (others and target.exists()):
                 raise UsageError(f"nothing is known of {target}; `chueok status` lists the albums")
             catalog.owe_wipe()
         _leave_no_trace(library)
@@ -53,8 +55,21 @@ def forget_path(library: Library, path: Path) -> str:
     parts = [_some(len(photos), "photo")] if photos or albums else []
     parts += [f"references of {', '.join(people)}"] if people else []
     parts += [f"{_some(others, 'picture')} in no album"] if others else []
+    parts += [_some(destinations, "folder of copies")] if destinations else []
+    start = "" if known else f"nothing was known of {target} itself; "
     again = "; it is still in an album, so the next `chueok index` learns it again" if inside else ""
-    return f"forgot {', '.join(parts)}{again}. The files themselves were not touched"
+    return f"{start}forgot {', '.join(parts)}{again}. The files themselves were not touched"
+
+
+def _reference_pictures(library: Library, target: Path) -> set[int]:
+    """The contents of references that came from this file, or from below this folder."""
+    face_ids = [
+        reference.face_id
+        for person in library.catalog.people.all()
+        for reference in person.references
+        if real(reference.source).is_relative_to(target)
+    ]
+    return set(library.catalog.faces.pictures_of(face_ids).values())
 
 
 def forget_everything(folder: Path) -> str:

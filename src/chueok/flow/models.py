@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
-from chueok.errors import UnreadablePhoto
+from chueok.flow.paths import content_hash, is_as_indexed, real
 from chueok.library import Library
 from chueok.records import (
     Detection,
@@ -34,6 +34,8 @@ def use_model(library: Library, clock: Callable[[], float] = time.monotonic) -> 
     """
     started = clock()
     with library.writing():
+        with library.catalog.transaction():
+            library.catalog.faces.drop_unused_pictures()  # of galleries and selfies: they are read again when needed
         pending = library.catalog.faces.pictures_without(library.model_id)
         yield ScanStarted(len(pending), len(pending), 0)
         tally: Counter[Status] = Counter()
@@ -63,57 +65,61 @@ def _still_to_embed(library: Library, tried: Set[int]) -> list[int]:
 
 
 def _embed_anew(library: Library, pending: Sequence[int]) -> Iterator[PhotoIndexed]:
-    tasks: dict[ReadingTask, int] = {}
-    for picture_id in pending:
-        if (task := _task(library, picture_id)) is not None:
-            tasks[task] = picture_id
-        else:
-            yield _told(library, picture_id, kept=_embed_crops(library, picture_id))
+    tasks = {task: picture_id for picture_id in pending if (task := _task(library, picture_id))}
+    without_file = set(pending) - set(tasks.values())
     for task, result in library.run_pool(tasks):
-        picture_id = tasks[task]
-        if isinstance(result, UnreadablePhoto):
-            yield _told(library, picture_id, kept=_embed_crops(library, picture_id))
+        if isinstance(result, PhotoReading) and _remember(library, tasks[task], result):
+            yield _told(library, tasks[task], kept=True)
         else:
-            yield _told(library, picture_id, kept=_remember(library, picture_id, result))
+            without_file.add(tasks[task])
+    for picture_id in sorted(without_file):
+        yield _told(library, picture_id, kept=_embed_crops(library, picture_id))
 
 
 def _told(library: Library, picture_id: int, *, kept: bool) -> PhotoIndexed:
-    files = [photo.path for photo in library.catalog.photos.of_picture(picture_id)]
-    files += [source for _, source, _ in library.catalog.people.reference_crops(picture_id)]
-    path = files[0] if files else Path("(a gallery picture)")
+    path = _files(library, picture_id)[0]
     faces = len(library.catalog.faces.of_pictures([picture_id])[picture_id])
     if kept:
         return PhotoIndexed(path, Status.CHANGED, faces)
     return PhotoIndexed(path, Status.FAILED, faces, "its file is gone; index its album again when it is back")
 
 
+def _files(library: Library, picture_id: int) -> list[Path]:
+    """Where a content was last seen: photos, then references; at least one, since others are dropped."""
+    files = [photo.path for photo in library.catalog.photos.of_picture(picture_id)]
+    return files + [source for _, source, _ in library.catalog.people.reference_crops(picture_id)]
+
+
 def _task(library: Library, picture_id: int) -> ReadingTask | None:
-    """How to embed a content's stored faces again: from a file that is still there."""
-    catalog = library.catalog
-    files = [photo.path for photo in catalog.photos.of_picture(picture_id)]
-    files += [source for _, source, _ in catalog.people.reference_crops(picture_id)]
-    known = tuple(face.detection for face in catalog.faces.of_pictures([picture_id])[picture_id])
-    return next((ReadingTask(path, known) for path in files if path.is_file()), None)
+    """How to embed a content's stored faces again: from a file that still has that content."""
+    faces = library.catalog.faces
+    known = tuple(face.detection for face in faces.of_pictures([picture_id])[picture_id])
+    for photo in library.catalog.photos.of_picture(picture_id):
+        if is_as_indexed(photo.path, photo.stamp.size, photo.stamp.mtime_ns):
+            return ReadingTask(photo.path, known)
+    for _, source, _ in library.catalog.people.reference_crops(picture_id):
+        if content_hash(real(source)) == faces.sha256(picture_id):
+            return ReadingTask(real(source), known)
+    return None
 
 
 def _remember(library: Library, picture_id: int, reading: PhotoReading) -> bool:
-    """Keep new vectors, unless the file has changed since its faces were found."""
+    """Keep new vectors, unless the file was changed at the last moment."""
     if reading.sha256 != library.catalog.faces.sha256(picture_id):
-        return _embed_crops(library, picture_id)
+        return False
     with library.catalog.transaction():
         library.catalog.faces.put_picture(reading, library.model_id)
     return True
 
 
 def _embed_crops(library: Library, picture_id: int) -> bool:
-    """Embed the reference faces of a content from their kept crops; whether there were any."""
-    crops = library.catalog.people.reference_crops(picture_id)
+    """Embed the reference faces of a content that no file has any more from their crops; whether there were any."""
+    catalog = library.catalog
+    crops = catalog.people.reference_crops(picture_id)
     for face, source, crop in crops:
         embedded = _embed_crop(library, source, face, crop)
-        library.catalog.faces.put_vector(library.model_id, face.id, embedded.vector)
-    library.catalog.photos.set_missing(
-        (photo.id for photo in library.catalog.photos.of_picture(picture_id)), missing=True
-    )
+        catalog.faces.put_vector(library.model_id, face.id, embedded.vector)
+    catalog.photos.set_missing((photo.id for photo in catalog.photos.of_picture(picture_id)), missing=True)
     return bool(crops)
 
 

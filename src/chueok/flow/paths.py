@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from chueok.errors import UsageError
+from chueok.errors import UnreadablePhoto, UsageError
 
 
 def as_path(text: Path | str) -> Path:
@@ -25,3 +26,22 @@ def real(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError):  # Python 3.11 and 3.12 raise RuntimeError for a circle
         return path.absolute()
+
+
+def content_hash(path: Path) -> bytes | None:
+    """The SHA-256 of a file's content; None when it cannot be had."""
+    from chueok.vision.decode import read_file
+
+    try:
+        return hashlib.sha256(read_file(path)).digest()
+    except UnreadablePhoto:
+        return None
+
+
+def is_as_indexed(path: Path, size: int, mtime_ns: int) -> bool:
+    """Whether a file is there and looks as it did when it was indexed: another picture may have taken its name."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from chueok.errors import NoLibrary, UnreadablePhoto, UsageError
-from chueok.flow.paths import as_path
+from chueok.flow.paths import as_path, content_hash
 from chueok.flow.walk import SeenPhoto, Walk, settled
 from chueok.library import Library
 from chueok.records import (
@@ -116,6 +115,9 @@ class _Scan:
     def events(self, roots: Sequence[Path]) -> Iterator[ScanEvent]:
         self.started, self.started_ns = self.clock(), int(self.now().timestamp() * 1e9)
         walks = []
+        if not self.options.dry_run:
+            for root in roots:
+                self.library.catalog.photos.delete_destination(root)  # who names a folder wants it indexed
         for root in roots:
             if root.is_dir():
                 walks.append(Walk(root, self.library.catalog, self._skip(root)))
@@ -232,7 +234,7 @@ class _Scan:
         known = photo.known
         if known is None or known.error is None or self.options.retry_failed:
             return None
-        if known.stamp.size != photo.stamp.size or _sha256(photo.path) != known.unreadable_sha256:
+        if known.stamp.size != photo.stamp.size or content_hash(photo.path) != known.unreadable_sha256:
             return None
         return Unreadable(known.error, known.unreadable_sha256)
 
@@ -267,7 +269,7 @@ class _Scan:
         self, album_id: int, photo: SeenPhoto, result: PhotoReading | UnreadablePhoto, batch: _Batch
     ) -> PhotoIndexed:
         if isinstance(result, UnreadablePhoto):
-            failure = Unreadable(str(result), _sha256(photo.path))
+            failure = Unreadable(str(result), content_hash(photo.path))
             if not result.transient:  # else it is not the photo's fault, and the next run tries again
                 batch.add(lambda: self._put(album_id, photo, failure))
             return self._told(photo.path, Status.FAILED, 0, failure.reason)
@@ -324,16 +326,6 @@ def _is_plugged_in(album: Path) -> bool:
         return any(album.iterdir())
     except OSError:
         return False
-
-
-def _sha256(path: Path) -> bytes | None:
-    """The hash of a file's content; None when it cannot be had."""
-    from chueok.vision.decode import read_file
-
-    try:
-        return hashlib.sha256(read_file(path)).digest()
-    except UnreadablePhoto:
-        return None
 
 
 class _Batch:

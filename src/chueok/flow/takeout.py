@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from chueok.errors import OperationFailed
 from chueok.flow.collect import carry_out, plan, rehearse
 from chueok.flow.paths import as_path, real
 from chueok.flow.undo import undo
@@ -40,7 +41,8 @@ def take_out(
         return
     if transfer is not Transfer.MOVE and is_new:
         # What chueok puts into a folder of its own is no album, wherever the folder lies.
-        library.catalog.photos.add_destination(real(folder))
+        with suppress(OperationFailed):  # a library that cannot be written can still give its photos out
+            library.catalog.photos.add_destination(real(folder))
     with library.writing() if transfer is Transfer.MOVE else nullcontext():
         for event in carry_out(intended):
             if transfer is Transfer.MOVE and isinstance(event, Collected):

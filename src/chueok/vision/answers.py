@@ -24,12 +24,12 @@ Pixels: TypeAlias = tuple[int, int, tuple[tuple[int, int, bytes], ...]]  # a pho
 Error: TypeAlias = ChueokError | UnreadablePhoto
 Answer: TypeAlias = PhotoReading | Pixels
 
-LONGEST = (
-    64 * 2**20
-)  # bytes: more than 100 faces cut out as PNG (reader.CUT_OUT_PIXELS); a reading has thousands
+# Bytes: more than 100 faces cut out as PNG (reader.CUT_OUT_PIXELS); a reading without them has thousands
+LONGEST = 64 * 2**20
 LENGTH_BYTES = 4  # before each message, big-endian
 _MOST_VALUES = 10**6  # 30 a face; JSON of nothing but "[[],[]," would take twenty times its length in memory
 _LONGEST_SENTENCE = 1000  # characters; chueok's own stay below
+UNIT_TOLERANCE = 1e-3  # squared length of a float32 vector that was made a unit
 _INTEGERS = range(-(2**63), 2**63)  # what SQLite can keep
 _ERRORS: dict[str, type[ChueokError] | type[UnreadablePhoto]] = {
     name: kind
@@ -60,8 +60,8 @@ def decoded(message: bytes, expected: Any = Answer) -> Answer | Error | None:
             return None
         if "error" in value:
             return _error(**value)
-        return cast("Answer", _typed(expected, value))
-    except (ValueError, TypeError, LookupError, RecursionError, MemoryError) as error:
+        return _sound(cast("Answer", _typed(expected, value)))
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, MemoryError) as error:
         raise Nonsense from error
 
 
@@ -114,6 +114,21 @@ def _typed(kind: Any, value: Any) -> Any:
     if get_origin(kind) is tuple:
         return _tuple(get_args(kind), value)
     return _LEAVES[(get_origin(kind) or kind).__name__](value)
+
+
+def _sound(reading: Answer) -> Answer:
+    """The answer, if it also keeps what types do not say and the catalog relies on. Raises ValueError."""
+    if not isinstance(reading, PhotoReading):
+        return reading
+    import numpy as np
+
+    sound = len(reading.sha256) == 32 and (reading.taken_at is None or reading.taken_at.tzinfo is None)
+    for face in reading.faces:
+        sound &= len(face.detection.landmarks) == 5
+        sound &= bool(abs(np.dot(face.vector, face.vector) - 1) < UNIT_TOLERANCE)
+    if not sound:
+        raise ValueError
+    return reading
 
 
 @functools.cache

@@ -181,6 +181,10 @@ def _explained(path: Path) -> Iterator[None]:
                 f"{path} cannot be opened for writing ({text}); check its permissions"
             ) from error
         raise ChueokError(f"{path}: {text}") from error
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError) as error:
+        raise OperationFailed(
+            f"another run changed {path.parent} meanwhile ({error}); run the same command again"
+        ) from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise CatalogDamaged(damaged(path, str(error))) from error
     except OSError as error:

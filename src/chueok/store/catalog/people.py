@@ -91,18 +91,6 @@ class People:
             )
         return sorted(set(names))
 
-    def pictures_from(self, path: Path) -> list[int]:
-        """The contents of references that came from this file, or from below this folder."""
-        low = os.fsencode(path).rstrip(b"/")
-        rows = self._db.rows(
-            "select distinct f.picture_id from person_references r join faces f on f.id = r.face_id"
-            " where r.source = ? or (r.source >= ? and r.source < ?)",
-            low,
-            low + b"/",
-            low + b"0",
-        )
-        return [row[0] for row in rows]
-
     def delete(self, name: str) -> None:
         """Forget a person, their references, and every content that was kept only for them."""
         picture_ids = [

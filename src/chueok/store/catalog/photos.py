@@ -216,6 +216,10 @@ class Photos:
         """Folders photos were collected into, inside albums: not to be indexed."""
         return [to_path(row[0]) for row in self._db.rows("select path from destinations")]
 
+    def delete_destination(self, path: Path) -> None:
+        """This folder is indexed again."""
+        self._db.change("delete from destinations where path = ?", os.fsencode(path))
+
     def delete_destinations(self, root: Path) -> int:
         """Folders at or below root are indexed again; how many there were."""
         low, high = _subtree(root)
