@@ -199,3 +199,9 @@ def test_why_tells_every_face_of_a_photo(family: Library, tmp_path: Path) -> Non
     assert told.verdicts[0].reference.name == "dad.png"
     with pytest.raises(NoUsableFace, match="matches nobody"):
         why(family, tmp_path / "album" / "6 nobody.png", "dad")
+
+
+def test_a_photo_dated_beyond_what_the_catalog_can_count_is_found(family: Library, tmp_path: Path) -> None:
+    os.utime(tmp_path / "album" / "3 dad.png", ns=(2**63 + 5, 2**63 + 5))  # the year 2262
+    list(scan(family))
+    assert sorted(found(family, expression="dad")) == ["2", "3"]

@@ -64,6 +64,7 @@ def test_test_material_is_the_mobilefacenet_of_the_registry(shared: Path, tmp_pa
     card = BUILT_IN["mobilefacenet"]
     (tmp_path / card.file).symlink_to(shared / "models" / card.file)
     verify(card, tmp_path)
+    assert len(read_weights(card, tmp_path)) == card.size
 
 
 # ---- finding -----------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from chueok.errors import UnreadablePhoto, UsageError
 
+_HALF = 2**63  # SQLite's integers are signed; a time in 2300 or a hashed inode is folded into their range
+
 
 def as_path(text: Path | str) -> Path:
     """A path with `~` expanded. Raises UsageError for the home of nobody, and for a name no file can have."""
@@ -44,4 +46,9 @@ def is_as_indexed(path: Path, size: int, mtime_ns: int) -> bool:
         status = path.lstat()
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)
+    return (status.st_size, signed(status.st_mtime_ns)) == (size, mtime_ns)
+
+
+def signed(value: int) -> int:
+    """A number of a file's status as the catalog keeps it: folded into 64 signed bits."""
+    return (value + _HALF) % (2 * _HALF) - _HALF

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chueok.flow.paths import signed
 from chueok.store.catalog import Catalog, FileStamp, KnownPhoto
 
 # The endings of the formats decode.py reads; a file with another ending is not taken for a photo.
@@ -21,7 +22,6 @@ PHOTO_SUFFIXES = frozenset(
 SETTLE_NS = (
     2_000_000_000  # a file written this close to the scan may change again within the clock's resolution
 )
-_HALF = 2**63  # SQLite's integers are signed; a time in 2300 or a hashed inode is folded into their range
 UNSETTLED = -1  # the change time stored for such a file: it never agrees, so the file is checked next time
 
 
@@ -97,7 +97,7 @@ class Walk:
 def stamp_of(status: os.stat_result) -> FileStamp:
     """The change key of a file."""
     values = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return FileStamp(*((value + _HALF) % (2 * _HALF) - _HALF for value in values))
+    return FileStamp(*map(signed, values))
 
 
 def settled(stamp: FileStamp, started_ns: int) -> FileStamp:
