@@ -10,6 +10,13 @@ from typing import Any
 
 import pytest
 
+from chueok.measures import (
+    EvaluateSummary,
+    ModelEvaluated,
+    NetworkMeasured,
+    QuantizeSummary,
+    Verification,
+)
 from chueok.output.base import Record, open_output
 from chueok.records import (
     Action,
@@ -79,6 +86,34 @@ RECORDS: tuple[Record, ...] = (
         scan_running=False,
     ),
     ModelStatus("lite", "small", 128, "MIT", 1_262_733, "ab", None, True, True, {"1e-3": 0.335}),
+    ModelEvaluated(
+        dataset=Path("faces/lfw"),
+        model="lite",
+        sha256="ab",
+        pictures=1583,
+        people=749,
+        faceless=("Kim_0001.jpg",),
+        unreadable=(),
+        lost=2,
+        verification=Verification(
+            accuracy=0.91917,
+            accuracy_by="folds",
+            threshold=0.3,
+            compared_genuine=599,
+            compared_impostors=599,
+            tar={"1e-2": 0.712, "1e-3": 0.5, "1e-4": None},
+            thresholds={"1e-2": 0.457, "1e-3": 0.568, "1e-4": None},
+            genuine=2800,
+            impostors=1_247_000,
+            rank1=0.8,
+            probes=1100,
+        ),
+        ms_per_face=2.41,
+    ),
+    EvaluateSummary(1, 1, 1583, 1, 0, 61.2),
+    NetworkMeasured("ours", 7_646_595, 5.123, None, None),
+    NetworkMeasured("int8", 1_964_546, 1.9, 0.99871, 0.9965),
+    QuantizeSummary("int8", Path("to/int8.toml"), 400, 1000, 27.5),
     Note("by the way"),
 )
 

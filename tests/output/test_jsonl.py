@@ -55,6 +55,20 @@ LINES = (
     '"scan_running":false}',
     '{"schema":1,"type":"model","name":"lite","description":"small","dimension":128,"licence":"MIT",'
     '"size":1262733,"sha256":"ab","url":null,"installed":true,"current":true,"thresholds":{"1e-3":0.335}}',
+    '{"schema":1,"type":"evaluation","dataset":"faces/lfw","model":"lite","sha256":"ab","pictures":1583,'
+    '"people":749,"faceless":["Kim_0001.jpg"],"unreadable":[],'
+    '"pairs":{"positive":599,"negative":599,"no_face":2},"accuracy":0.9192,"accuracy_by":"folds",'
+    '"threshold":0.3,"tar_at_far":{"1e-2":0.712,"1e-3":0.5,"1e-4":null},'
+    '"threshold_at_far":{"1e-2":0.457,"1e-3":0.568,"1e-4":null},"genuine_pairs":2800,'
+    '"impostor_pairs":1247000,"rank1":0.8,"probes":1100,"ms_per_face":2.41}',
+    '{"schema":1,"type":"summary","command":"lab evaluate","datasets":1,"models":1,"pictures":1583,'
+    '"faceless":1,"unreadable":0,"seconds":61.2}',
+    '{"schema":1,"type":"network","model":"ours","bytes":7646595,"ms_per_face":5.123,"similarity":null,'
+    '"similarity_worst":null}',
+    '{"schema":1,"type":"network","model":"int8","bytes":1964546,"ms_per_face":1.9,"similarity":0.9987,'
+    '"similarity_worst":0.9965}',
+    '{"schema":1,"type":"summary","command":"lab quantize","model":"int8","manifest":"to/int8.toml",'
+    '"calibration":400,"compared":1000,"seconds":27.5}',
 )
 
 

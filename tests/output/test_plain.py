@@ -35,6 +35,9 @@ last scan: 2019-05-02 10:11
 album: Photos (12 photos, 40 faces, 1 missing, 1 failed, its folder is not there now)
 failed: Photos/b.jpg: it is empty
 lite\tcurrent\t1262733\tMIT
+faces/lfw\tlite\t0.9192\t0.7120\t0.5000\t-\t0.8000\t0.4570\t0.5680\t-
+ours\t7646595\t5.12\t-\t-
+int8\t1964546\t1.90\t0.9987\t0.9965
 """.encode()
 
 STDERR = """\
@@ -48,6 +51,8 @@ mom: learned from ref.jpg (face of 130 x 150 pixels)
 enrolled mom from 1 reference in 0.40 s; find the photos: `chueok find mom`
 a.jpg -> out/a.jpg
 copied 12 photos to out (3 already there, 1 failed)
+measured 1 model on 1,583 pictures, 1 without a face, of 1 data set, in 1 min 01 s
+calibrated with 400 crops, compared on 1,000 others in 27.5 s; install it: `chueok model fetch int8 --from to/int8.toml`
 by the way
 """
 

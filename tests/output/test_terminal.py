@@ -155,6 +155,19 @@ state   photo         reason
 failed  Photos/b.jpg  it is empty
    model  state        size  numbers  licence  about
 *  lite   installed  1.3 MB      128  MIT      small
+data set  people  pictures  no face  unreadable  pairs  pairs lost
+lfw          749     1,583        1           0  1,198           2
+
+data set  model  accuracy  TAR 1e-2  TAR 1e-3   rank-1  ms a face
+lfw       lite    91.92 %   71.20 %   50.00 %  80.00 %       2.41
+
+data set  model  FAR 1e-2  FAR 1e-3  FAR 1e-4  impostor pairs
+lfw       lite      0.457     0.568   too few       1,247,000
+measured 1 model on 1,583 pictures, 1 without a face, of 1 data set, in 1 min 01 s
+model    size  ms a face  similarity  worst 1 %
+ours   7.6 MB       5.12
+int8   2.0 MB       1.90      0.9987     0.9965
+calibrated with 400 crops, compared on 1,000 others in 27.5 s; install it: `chueok model fetch int8 --from to/int8.toml`
 by the way
 """
 

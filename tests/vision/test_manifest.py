@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.vision.manifests import MANIFEST, MINE, manifest
 
 from chueok.errors import ModelInvalid
-from chueok.vision.models.manifest import read_manifest
+from chueok.vision.models.card import ModelCard, Recipe
+from chueok.vision.models.manifest import read_manifest, write_manifest
 
 
 def test_a_manifest_says_everything_a_card_does(tmp_path: Path) -> None:
     assert read_manifest(manifest(tmp_path)) == MINE
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        MINE,
+        dataclasses.replace(MINE, url=None, thresholds={}, impostor_pairs=0, description='"한" \\ #'),
+        dataclasses.replace(MINE, recipe=Recipe("box", 160, scale=(1e-5, 1e20, 0.1), margin=14)),
+    ],
+)
+def test_a_card_is_written_and_read_again(tmp_path: Path, card: ModelCard) -> None:
+    write_manifest(card, tmp_path / "mine.toml", "made of nothing\nby nobody")
+    assert read_manifest(tmp_path / "mine.toml") == card
+    assert (tmp_path / "mine.toml").read_text("utf-8").startswith("# made of nothing\n# by nobody\nname = ")
+
+
+@pytest.mark.parametrize("wrong", [{"packaged": True}, {"architecture": "mobilefacenet"}, {"name": "a b"}])
+def test_a_card_that_no_manifest_can_describe_is_not_written(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(
+        ModelInvalid, match=r"mine.toml(: name = 'a b'; it takes| cannot describe the model 'mine')"
+    ):
+        write_manifest(dataclasses.replace(MINE, **wrong), tmp_path / "mine.toml")
+    assert not (tmp_path / "mine.toml").exists()
 
 
 def test_the_documented_manifest_is_a_manifest(tmp_path: Path) -> None:

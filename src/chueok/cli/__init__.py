@@ -5,7 +5,21 @@ from __future__ import annotations
 import os
 import sys
 
-from chueok.cli import enroll, find, forget, index, lookalike, model, people, status, undo, why
+from chueok.cli import (
+    enroll,
+    find,
+    forget,
+    index,
+    lab_distill,
+    lab_evaluate,
+    lab_quantize,
+    lookalike,
+    model,
+    people,
+    status,
+    undo,
+    why,
+)
 from chueok.cli.app import app
 
 __all__ = [
@@ -14,6 +28,9 @@ __all__ = [
     "find",
     "forget",
     "index",
+    "lab_distill",
+    "lab_evaluate",
+    "lab_quantize",
     "lookalike",
     "main",
     "model",

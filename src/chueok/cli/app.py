@@ -26,8 +26,15 @@ model_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+lab_app = typer.Typer(
+    name="lab",
+    help="Measure and improve embedding models.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(people_app)
 app.add_typer(model_app)
+app.add_typer(lab_app)
 
 
 def _show_version(asked: bool) -> None:

@@ -7,6 +7,14 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO
 
+from chueok.measures import (
+    DistillSummary,
+    EvaluateSummary,
+    LearningPoint,
+    ModelEvaluated,
+    NetworkMeasured,
+    QuantizeSummary,
+)
 from chueok.records import (
     Action,
     Collected,
@@ -51,6 +59,12 @@ Record = (
     | FaceVerdict
     | LibraryStatus
     | ModelStatus
+    | ModelEvaluated
+    | EvaluateSummary
+    | NetworkMeasured
+    | QuantizeSummary
+    | LearningPoint
+    | DistillSummary
     | Note
 )
 

@@ -12,6 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from chueok.measures import (
+    DistillSummary,
+    EvaluateSummary,
+    LearningPoint,
+    ModelEvaluated,
+    NetworkMeasured,
+    QuantizeSummary,
+)
 from chueok.output.base import Output, Record
 from chueok.output.messages import Messages
 from chueok.output.text import UNSAFE, escaped
@@ -152,6 +160,35 @@ def _collected(record: Collected) -> Fields:
     return _action(record.action) | {"error": None if record.error is None else _text(record.error)}
 
 
+def _evaluation(record: ModelEvaluated) -> Fields:
+    """Rates and similarities keyed by false accept rate; null where there were too few pairs to say."""
+    measured = record.verification
+    return {
+        **_path("dataset", record.dataset),
+        "model": record.model,
+        "sha256": record.sha256,
+        "pictures": record.pictures,
+        "people": record.people,
+        "faceless": _value(record.faceless),
+        "unreadable": _value(record.unreadable),
+        "pairs": {
+            "positive": measured.compared_genuine,
+            "negative": measured.compared_impostors,
+            "no_face": record.lost,
+        },
+        "accuracy": _score(measured.accuracy),
+        "accuracy_by": measured.accuracy_by,
+        "threshold": _score(measured.threshold),
+        "tar_at_far": _value(dict(measured.tar)),
+        "threshold_at_far": _value(dict(measured.thresholds)),
+        "genuine_pairs": measured.genuine,
+        "impostor_pairs": measured.impostors,
+        "rank1": _score(measured.rank1),
+        "probes": measured.probes,
+        "ms_per_face": _score(record.ms_per_face),
+    }
+
+
 def _scan_summary(summary: ScanSummary) -> Fields:
     counts = {status.value: summary.counts.get(status, 0) for status in Status}
     rest = _flat(summary)
@@ -230,6 +267,9 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     FaceVerdict: ("verdict", _verdict),
     LibraryStatus: ("status", _flat),
     ModelStatus: ("model", _flat),
+    ModelEvaluated: ("evaluation", _evaluation),
+    NetworkMeasured: ("network", _flat),
+    LearningPoint: ("learning", _flat),
     Action: ("planned", _action),
     Collected: ("collected", _collected),
     ScanSummary: ("summary", _scan_summary),
@@ -237,4 +277,7 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     LookalikeSummary: ("summary", _summary("lookalike")),
     EnrollSummary: ("summary", _summary("enroll")),
     CollectSummary: ("summary", _summary("collect")),
+    EvaluateSummary: ("summary", _summary("lab evaluate")),
+    QuantizeSummary: ("summary", _summary("lab quantize")),
+    DistillSummary: ("summary", _summary("lab distill")),
 }

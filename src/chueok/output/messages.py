@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from collections.abc import Callable
+from typing import Any, TextIO
 
+from chueok.measures import DistillSummary, EvaluateSummary, LearningPoint, QuantizeSummary
 from chueok.output import sentences
 from chueok.output.base import Record
 from chueok.output.text import printable
@@ -22,6 +24,19 @@ from chueok.records import (
     Step,
 )
 
+_SENTENCES: dict[type, Callable[[Any], str]] = {
+    ScanSummary: sentences.indexed,
+    FindSummary: sentences.found,
+    Enrolled: sentences.enrolled,
+    EnrollSummary: sentences.enrolment,
+    Action: sentences.planned,
+    CollectSummary: sentences.collected,
+    EvaluateSummary: sentences.measured,
+    QuantizeSummary: sentences.quantized,
+    LearningPoint: sentences.learning,
+    DistillSummary: sentences.distilled,
+}
+
 
 class Messages:
     """Lines on a stream that may be a file or a pipe: no colour, no animation."""
@@ -39,24 +54,14 @@ class Messages:
                 self.say(printable(record.message))
             case PhotoIndexed():
                 self._photo(record)
-            case ScanSummary():
-                self.say(sentences.indexed(record))
-            case FindSummary():
-                self.say(sentences.found(record))
             case LookalikeSummary():
                 self.say(sentences.compared(record))
                 if record.people:
                     self.say(sentences.SCALE)
-            case Enrolled():
-                self.say(sentences.enrolled(record))
-            case EnrollSummary():
-                self.say(sentences.enrolment(record))
-            case Action():
-                self.say(sentences.planned(record))
             case Collected():
                 self._collected(record)
-            case CollectSummary():
-                self.say(sentences.collected(record))
+            case _ if type(record) in _SENTENCES:
+                self.say(_SENTENCES[type(record)](record))
             case _:
                 pass
 

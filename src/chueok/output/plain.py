@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from chueok.measures import ModelEvaluated, NetworkMeasured
 from chueok.output.base import Output, Record
 from chueok.output.messages import Messages
 from chueok.output.sentences import status_rows
@@ -56,6 +57,22 @@ def _model(model: ModelStatus) -> list[bytes]:
     return [_fields(model.name, state, str(model.size), model.licence)]
 
 
+def _evaluation(record: ModelEvaluated) -> list[bytes]:
+    """As docs/formats.md has the columns; `-` where there were too few pairs to say."""
+    measured = record.verification
+    rates = [measured.accuracy, *measured.tar.values(), measured.rank1, *measured.thresholds.values()]
+    numbers = ["-" if rate is None else f"{rate:.4f}" for rate in rates]
+    return [_fields(str(record.dataset), record.model, *numbers)]
+
+
+def _network(form: NetworkMeasured) -> list[bytes]:
+    """As docs/formats.md has the columns; `-` for the form that the other is compared with."""
+    alike = [
+        "-" if number is None else f"{number:.4f}" for number in (form.similarity, form.similarity_worst)
+    ]
+    return [_fields(form.model, str(form.bytes), f"{form.ms_per_face:.2f}", *alike)]
+
+
 def _verdict(verdict: FaceVerdict) -> list[bytes]:
     answer = "match" if verdict.matched else "no match"
     return [_fields(answer, f"{verdict.similarity:.4f}", f"{verdict.threshold:.4f}", str(verdict.reference))]
@@ -73,5 +90,7 @@ _LINES: dict[type, Callable[[Any], list[bytes]]] = {
     Person: lambda person: [_fields(person.name)],
     ModelStatus: _model,
     FaceVerdict: _verdict,
+    ModelEvaluated: _evaluation,
+    NetworkMeasured: _network,
     LibraryStatus: _status,
 }

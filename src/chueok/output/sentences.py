@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
+from chueok.measures import DistillSummary, EvaluateSummary, LearningPoint, QuantizeSummary
 from chueok.output.text import bytes_size, duration, plural, printable
 from chueok.records import (
     Action,
@@ -188,6 +190,45 @@ def collected(summary: CollectSummary) -> str:
     if summary.manifest is not None:
         sentence += f"; to put them back: `chueok undo {_shell(str(summary.manifest))}`"
     return sentence
+
+
+def measured(summary: EvaluateSummary) -> str:
+    """The result of an evaluation."""
+    without = f", {summary.faceless:,} without a face" if summary.faceless else ""
+    without += f", {summary.unreadable:,} unreadable" if summary.unreadable else ""
+    return (
+        f"measured {plural(summary.models, 'model')} on {plural(summary.pictures, 'picture')}{without}, of "
+        f"{plural(summary.datasets, 'data set')}, in {duration(summary.seconds)}"
+    )
+
+
+def quantized(summary: QuantizeSummary) -> str:
+    """The result of a quantisation, and how to use it."""
+    return (
+        f"calibrated with {plural(summary.calibration, 'crop')}, compared on {summary.compared:,} others in "
+        f"{duration(summary.seconds)}; install it: {_fetch(summary.model, summary.manifest)}"
+    )
+
+
+def learning(point: LearningPoint) -> str:
+    """Where a student stands."""
+    return (
+        f"{point.views:,} views: loss {point.loss:.4f}, similarity to the teacher {point.similarity:.4f}, "
+        f"after {duration(point.seconds)}"
+    )
+
+
+def distilled(summary: DistillSummary) -> str:
+    """The result of a distillation, and how to use it."""
+    return (
+        f"learnt from {plural(summary.views, 'view')} in {duration(summary.seconds)}; similarity to the teacher "
+        f"{summary.similarity:.4f}; the learning curve: {printable(str(summary.curve))}; install the student: "
+        f"{_fetch(summary.model, summary.manifest)}, or make it smaller with `chueok lab quantize` first"
+    )
+
+
+def _fetch(model: str, manifest: Path) -> str:
+    return f"`chueok model fetch {_shell(model)} --from {_shell(str(manifest))}`"
 
 
 def _shell(word: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from chueok.measures import ModelEvaluated, NetworkMeasured
 from chueok.output.sentences import status_rows
 from chueok.output.text import bytes_size, printable
 from chueok.records import (
@@ -19,6 +21,8 @@ from chueok.records import (
     Person,
 )
 
+_TOO_FEW = "too few"  # pairs
+_PEAK = "* by the threshold best on these very pairs, genuine and impostor pairs weighing the same: a little too good"
 _FEW_REFERENCES = 3  # of each person, in a list of several people: a row stays a glance
 _FEW_FAILURES = 20  # in `status`: one screen; --verbose and --json list them all
 
@@ -99,6 +103,83 @@ def models_table(models: Sequence[ModelStatus], verbose: bool = False) -> Table:
             str(model.dimension),
             _text(model.licence),
             _text(model.description),
+        )
+    return table
+
+
+def evaluations_table(evaluations: Sequence[ModelEvaluated], verbose: bool = False) -> Group:
+    """What was measured on, how well each model tells people apart there, and where its thresholds would be."""
+    peak = any(record.verification.accuracy_by == "peak" for record in evaluations)
+    parts = _datasets_table(evaluations), "", _rates_table(evaluations), "", _thresholds_table(evaluations)
+    return Group(*parts, *([_PEAK] if peak else []))
+
+
+def _datasets_table(evaluations: Sequence[ModelEvaluated]) -> Table:
+    table = _table("data set", "people>", "pictures>", "no face>", "unreadable>", "pairs>", "pairs lost>")
+    for record in {record.dataset: record for record in evaluations}.values():
+        pairs = record.verification.compared_genuine + record.verification.compared_impostors
+        counts = (
+            record.people,
+            record.pictures,
+            len(record.faceless),
+            len(record.unreadable),
+            pairs,
+            record.lost,
+        )
+        table.add_row(_dataset(record), *(f"{count:,}" for count in counts))
+    return table
+
+
+def _rates_table(evaluations: Sequence[ModelEvaluated]) -> Table:
+    table = _table("data set", "model", "accuracy>", "TAR 1e-2>", "TAR 1e-3>", "rank-1>", "ms a face>")
+    for record in evaluations:
+        found = record.verification
+        star = " *" if found.accuracy_by == "peak" and found.accuracy is not None else ""
+        rates = found.tar["1e-2"], found.tar["1e-3"], found.rank1
+        table.add_row(
+            _dataset(record),
+            _text(record.model),
+            _percent(found.accuracy) + star,
+            *map(_percent, rates),
+            "" if record.ms_per_face is None else f"{record.ms_per_face:.2f}",
+        )
+    return table
+
+
+def _thresholds_table(evaluations: Sequence[ModelEvaluated]) -> Table:
+    fars = ("1e-2", "1e-3", "1e-4")
+    table = _table("data set", "model", *(f"FAR {far}>" for far in fars), "impostor pairs>")
+    for record in evaluations:
+        found = record.verification
+        similarities = (found.thresholds[far] for far in fars)
+        table.add_row(
+            _dataset(record),
+            _text(record.model),
+            *(_TOO_FEW if similarity is None else f"{similarity:.3f}" for similarity in similarities),
+            f"{found.impostors:,}",
+        )
+    return table
+
+
+def _dataset(record: ModelEvaluated) -> Text:
+    """The folder's name: the path is what was typed."""
+    return _text(record.dataset.absolute().name)
+
+
+def _percent(share: float | None) -> str:
+    return _TOO_FEW if share is None else f"{100 * share:.2f} %"
+
+
+def networks_table(forms: Sequence[NetworkMeasured], verbose: bool = False) -> Table:
+    """Forms of a network: size, time, and how near the later ones' answers are to the first's."""
+    table = _table("model", "size>", "ms a face>", "similarity>", "worst 1 %>")
+    for form in forms:
+        alike = (form.similarity, form.similarity_worst)
+        table.add_row(
+            _text(form.model),
+            bytes_size(form.bytes),
+            f"{form.ms_per_face:.2f}",
+            *("" if number is None else f"{number:.4f}" for number in alike),
         )
     return table
 

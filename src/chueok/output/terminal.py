@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from chueok.measures import ModelEvaluated, NetworkMeasured
 from chueok.output import tables
 from chueok.output.base import Output, Record
 from chueok.output.messages import Messages
@@ -47,6 +48,8 @@ _TABLES: dict[type, Callable[[Sequence[Any], bool], RenderableType]] = {
     Person: tables.people_table,
     FaceVerdict: tables.verdicts_table,
     ModelStatus: tables.models_table,
+    ModelEvaluated: tables.evaluations_table,
+    NetworkMeasured: tables.networks_table,
 }
 
 

@@ -62,6 +62,14 @@ class OnnxEmbedder:
         batches = [self._embed_batch(crops[start : start + step]) for start in range(0, len(crops), step)]
         return np.concatenate([np.empty((0, self.dimension), np.float32), *batches])
 
+    def prepare(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network takes: (n, s, s, 3) uint8 RGB -> (n, 3, s, s) float32, scaled, in its colour order."""
+        recipe = self._card.recipe
+        ordered = (faces[..., ::-1] if recipe.bgr else faces).astype(np.float32)
+        ordered -= np.array(recipe.mean, np.float32)
+        ordered /= np.array(recipe.scale, np.float32)
+        return np.ascontiguousarray(ordered.transpose(0, 3, 1, 2))
+
     def _embed_batch(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         faces = np.stack(crops)
         if not self._card.recipe.mirror:
@@ -71,7 +79,7 @@ class OnnxEmbedder:
 
     def _answer(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, s, s, 3) uint8 RGB -> what the network says, (n, d) float32."""
-        inputs = self._prepare(faces)
+        inputs = self.prepare(faces)
         parts = [inputs[start : start + self._rows] for start in range(0, len(inputs), self._rows)]
         answers: NDArray[np.float32] = np.concatenate([self._run(part) for part in parts])
         if answers.shape != (len(faces), self.dimension):
@@ -89,14 +97,6 @@ class OnnxEmbedder:
         except (refusals.Fail, refusals.InvalidArgument, refusals.RuntimeException) as error:
             raise ModelInvalid(f"the model {self.name!r} cannot embed a face: {error}") from error
         return answers
-
-    def _prepare(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(n, s, s, 3) uint8 RGB -> (n, 3, s, s) float32, scaled, in the network's colour order."""
-        recipe = self._card.recipe
-        ordered = (faces[..., ::-1] if recipe.bgr else faces).astype(np.float32)
-        ordered -= np.array(recipe.mean, np.float32)
-        ordered /= np.array(recipe.scale, np.float32)
-        return np.ascontiguousarray(ordered.transpose(0, 3, 1, 2))
 
     def _unit_rows(self, answers: NDArray[np.float32]) -> NDArray[np.float32]:
         lengths: NDArray[np.float32] = np.sqrt(np.sum(answers * answers, axis=1, keepdims=True))

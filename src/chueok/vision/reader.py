@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING
 from chueok.records import Box, Detection, FaceCrop, FaceReading, PhotoReading
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from chueok.settings import Settings
     from chueok.vision.base import Detector, Embedder
     from chueok.vision.decode import Picture
+
+    # a picture and a face in its pixels -> a crop
+    Cut = Callable[[NDArray[np.uint8], Detection], NDArray[np.uint8]]
     from chueok.vision.models.registry import ModelCard
 
 CROP_FACE_PIXELS = 112  # a face box this large fills an embedder's crop without being enlarged
@@ -51,7 +57,7 @@ class PhotoReader:
         data = read_file(task.path) if task.data is None else task.data
         picture = decode(data, self._size)
         detections = self.detect(picture) if task.known is None else task.known
-        picture = self._finer(data, picture, detections)
+        picture = _finer(data, picture, detections)
         return PhotoReading(
             sha256=hashlib.sha256(data).digest(),
             bytes=len(data),
@@ -72,23 +78,38 @@ class PhotoReader:
         found = (scaled(detection, *scale) for detection in self._detector.detect(pixels))
         return tuple(_within(detection, picture.width, picture.height) for detection in found)
 
-    def _finer(self, data: bytes, picture: Picture, detections: tuple[Detection, ...]) -> Picture:
-        """The picture decoded finely enough for its smallest face to fill a crop, where the file has more pixels."""
-        from chueok.vision.decode import decode
-
-        full, coarse = max(picture.width, picture.height), max(picture.pixels.shape[:2])
-        smallest = min((detection.box.size for detection in detections), default=full)
-        wanted = min(full, FINEST_SIDE, round(full * CROP_FACE_PIXELS / max(smallest, 1)))
-        return decode(data, wanted) if wanted > coarse else picture
-
     def _embed(self, picture: Picture, detections: tuple[Detection, ...]) -> tuple[FaceReading, ...]:
-        height, width = picture.pixels.shape[:2]
-        scale = width / picture.width, height / picture.height
-        crops = [self._embedder.crop(picture.pixels, scaled(detection, *scale)) for detection in detections]
-        vectors = self._embedder.embed(crops)
+        vectors = self._embedder.embed(_crops(picture, detections, self._embedder.crop))
         return tuple(
             FaceReading(detection, vector) for detection, vector in zip(detections, vectors, strict=True)
         )
+
+
+def read_crops(data: bytes, detections: Sequence[Detection], size: int, cut: Cut) -> list[NDArray[np.uint8]]:
+    """Known faces of a file, cut as `cut` does it: the very crops that a PhotoReader embeds.
+
+    size: the detector's, see PhotoReader. Raises UnreadablePhoto.
+    """
+    from chueok.vision.decode import decode
+
+    return _crops(_finer(data, decode(data, size), detections), detections, cut)
+
+
+def _finer(data: bytes, picture: Picture, detections: Sequence[Detection]) -> Picture:
+    """The picture decoded finely enough for its smallest face to fill a crop, where the file has more pixels."""
+    from chueok.vision.decode import decode
+
+    full, coarse = max(picture.width, picture.height), max(picture.pixels.shape[:2])
+    smallest = min((detection.box.size for detection in detections), default=full)
+    wanted = min(full, FINEST_SIDE, round(full * CROP_FACE_PIXELS / max(smallest, 1)))
+    return decode(data, wanted) if wanted > coarse else picture
+
+
+def _crops(picture: Picture, detections: Sequence[Detection], cut: Cut) -> list[NDArray[np.uint8]]:
+    """Faces of the full-size photo, cut out of what was decoded."""
+    height, width = picture.pixels.shape[:2]
+    scale = width / picture.width, height / picture.height
+    return [cut(picture.pixels, scaled(detection, *scale)) for detection in detections]
 
 
 def cut_out(picture: Picture, detection: Detection) -> FaceCrop:

@@ -24,7 +24,7 @@ def open_session(model: Path | bytes, threads: int = 1) -> onnxruntime.Inference
     """
     name, source = ("the model", model) if isinstance(model, bytes) else (str(model), _read(model))
     check_self_contained(source, name)
-    _silence()
+    silence()
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
@@ -41,7 +41,7 @@ def open_session(model: Path | bytes, threads: int = 1) -> onnxruntime.Inference
         raise ModelInvalid(f"{name} is damaged or is not an ONNX model; install it again.") from error
 
 
-def _silence() -> None:
+def silence() -> None:
     """Keep ONNX Runtime, which since 1.31 reports to Microsoft, from doing so (its Privacy.md).
 
     The variable counts when it is first imported. Where a program imported it before, its device id is already

@@ -19,15 +19,21 @@ if TYPE_CHECKING:
 
 
 def export(builder: str, weights: Path, target: Path) -> None:
-    """Build the network, load its weights and write it to `target` as one ONNX file.
+    """Build the network, load its weights and write it to `target`.
 
-    The input is named "image". weights_only: a weights file is data and must not be able to run code.
+    weights_only: a weights file is data and must not be able to run code.
     """
     import torch
 
     module, _, function = builder.partition(":")
     build = cast("Callable[[StateDict], Blueprint]", getattr(importlib.import_module(module), function))
-    blueprint = build(torch.load(weights, map_location="cpu", weights_only=True))
+    write_onnx(build(torch.load(weights, map_location="cpu", weights_only=True)), target)
+
+
+def write_onnx(blueprint: Blueprint, target: Path) -> None:
+    """Write a network as one ONNX file. The input is named "image"."""
+    import torch
+
     torch.onnx.export(
         blueprint.module.eval(),
         (blueprint.example,),

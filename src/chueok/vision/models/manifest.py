@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import tomllib
@@ -35,6 +36,51 @@ def read_manifest(path: Path) -> ModelCard:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelInvalid(f"the manifest {path} is not valid TOML: {error}") from error
     return _Fields(path, table).card()
+
+
+def write_manifest(card: ModelCard, path: Path, remark: str = "") -> None:
+    """Describe an ONNX model, so that `read_manifest` gives this very card; `remark` stands above as a comment.
+
+    Raises ModelInvalid for a card that no manifest can describe, OSError when the disk says no.
+    """
+    lines = [f"# {line}" for line in remark.splitlines()]
+    # as TOML, JSON's strings, numbers, lists and booleans say the same
+    lines += [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in _entries(card).items()]
+    lines += ["", "[thresholds]", *(f"{rate} = {value}" for rate, value in card.thresholds.items())]
+    text = "\n".join(lines) + "\n"
+    if _Fields(path, tomllib.loads(text)).card() != card:
+        raise ModelInvalid(
+            f"{path} cannot describe the model {card.name!r}: it is no ONNX model, or a packaged one"
+        )
+    path.write_text(text, encoding="utf-8")
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a manifest could give this name to a model."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _entries(card: ModelCard) -> dict[str, Any]:
+    """A card as a manifest has it, all but the thresholds."""
+    recipe = card.recipe
+    return {
+        "name": card.name,
+        "description": card.description,
+        "licence": card.licence,
+        **({} if card.url is None else {"url": card.url}),
+        "file": card.file,
+        "size": card.size,
+        "sha256": card.sha256,
+        "dimension": card.dimension,
+        "crop": recipe.crop,
+        "pixels": recipe.pixels,
+        "mean": recipe.mean,
+        "scale": recipe.scale,
+        "colour": "bgr" if recipe.bgr else "rgb",
+        "mirror": recipe.mirror,
+        "margin": recipe.margin,
+        "impostor_pairs": card.impostor_pairs,
+    }
 
 
 class _Fields:

@@ -1,0 +1,87 @@
+"""`chueok lab distill`: a small model that learns from a large one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chueok.cli import options
+from chueok.cli.app import lab_app
+from chueok.cli.lab_quantize import Crops
+from chueok.cli.session import Session, command, to_the_end
+from chueok.errors import UsageError
+from chueok.output.counting import counting
+
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Gets NAME.onnx, NAME.toml, checkpoints and the curve.")
+]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The new model's name.")]
+Teacher = Annotated[
+    str,
+    typer.Option(
+        "--teacher",
+        metavar="MODEL",
+        help="A model of `chueok model list`, or a manifest beside its ONNX file.",
+    ),
+]
+Student = Annotated[
+    str, typer.Option("--student", metavar="SHAPE", help="How wide and deep: lite, small or medium.")
+]
+Views = Annotated[
+    int, typer.Option("--views", min=1, metavar="N", help="How many varied views of crops to learn from.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="The same seed, the same student.")]
+Evaluate = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--evaluate",
+        metavar="DATASET",
+        help="Measure the student at the end, as `chueok lab evaluate`. Several: the first gives the thresholds.",
+    ),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="WHERE", help="auto (a GPU where there is one), cpu or cuda.")
+]
+
+
+@command(lab_app)
+def distill(
+    session: Session,
+    crops: Crops,
+    out: Out,
+    name: Name = "student",
+    teacher: Teacher = "mobilefacenet",
+    student: Student = "lite",
+    views: Views = 1_000_000,
+    seed: Seed = 0,
+    evaluate: Evaluate = None,
+    device: Device = "auto",
+    jobs: options.Jobs = None,
+    json: options.Json = False,
+) -> int:
+    """Teach a small model to answer as a large one, from pictures of faces without names.
+
+    Stop it whenever you like: the same command goes on. With more --views a finished run goes on, too.
+    """
+    from chueok.lab.datasets import open_dataset
+    from chueok.lab.distill import Config
+    from chueok.lab.distill import distill as teach  # imports torch, which takes seconds
+    from chueok.lab.models import find_lab_model
+    from chueok.lab.students import SHAPES
+
+    if student not in SHAPES:
+        raise UsageError(f"--student {student}: it takes {', '.join(SHAPES)}")
+    settings = session.settings(jobs=jobs)
+    config = Config(crops, out, views=views, shape=SHAPES[student], seed=seed)
+    master = find_lab_model(teacher, settings)
+    datasets = [open_dataset(path) for path in dict.fromkeys(evaluate or [])]
+    with (
+        session.output(json=json) as output,
+        counting("learning", "views", quiet=session.shared.quiet) as progress,
+    ):
+        for event in teach(config, master, name, settings, datasets, device, progress):
+            with to_the_end("the student had learnt"):
+                output.show(event)
+    return 0

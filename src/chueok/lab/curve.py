@@ -1,0 +1,40 @@
+"""The learning curve of a run, as numbers and as a picture."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from chueok.errors import OperationFailed
+from chueok.measures import LearningPoint
+
+
+def write_curve(curve: Sequence[LearningPoint], folder: Path) -> None:
+    """Write `curve.csv` and `curve.png`, or replace them. Raises OperationFailed."""
+    try:
+        with (folder / "curve.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["views", "loss", "similarity", "seconds"])
+            table.writerows(
+                (p.views, f"{p.loss:.4f}", f"{p.similarity:.4f}", round(p.seconds)) for p in curve
+            )
+        _draw(curve, folder / "curve.png")
+    except OSError as error:
+        raise OperationFailed(
+            f"the learning curve cannot be written to {folder}: {error.strerror or error}"
+        ) from error
+
+
+def _draw(curve: Sequence[LearningPoint], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="views", ylabel="cosine to the teacher", ylim=(0, 1))
+    views = [point.views for point in curve]
+    axes.plot(views, [1 - point.loss for point in curve], label="varied views, as learnt")
+    axes.plot(views, [point.similarity for point in curve], label="held-out crops, as they are")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,121 @@
+"""The recipe of the packaged model: a small student learns to answer as a large teacher does, without labels.
+
+Beyer et al. 2022, arXiv 2106.05237, "Knowledge distillation: a good teacher is patient and consistent": teacher and
+student see the same strongly varied view of a crop, for as many views as patience allows. The rate of learning stays
+level and falls at the end (Hägele et al. 2024, arXiv 2405.18392), so a run can be made longer afterwards: it goes on
+from where its rate began to fall.
+
+Importing this file imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from chueok.errors import UsageError
+from chueok.lab.curve import write_curve
+from chueok.lab.delivery import delivery
+from chueok.lab.graduate import graduate
+from chueok.lab.students import SHAPES, Shape
+from chueok.lab.training import finished_student, learn
+from chueok.lab.views import Variety
+from chueok.measures import DistillSummary, LearningPoint, ModelEvaluated
+from chueok.records import Note
+from chueok.vision.models.card import embedding_key
+
+if TYPE_CHECKING:
+    from chueok.lab.datasets import Dataset
+    from chueok.lab.models import LabModel
+    from chueok.settings import Settings
+
+Event = Note | LearningPoint | ModelEvaluated | DistillSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a run depends on. The reasons are measurements on 2 cores with the crops of the packaged model."""
+
+    crops: Path  # what lab/crops.py reads
+    out: Path  # the checkpoints
+    teacher: str = ""  # whose answers these are: part of what a run that goes on must share
+    views: int = 1_000_000  # the loss still falls after a million; 25 times the crops
+    batch: int = 32  # views a step: after as many views, 32 had learnt what 128 had after three times as many
+    lanes: int = 2  # threads that share a step, each with its own part of the batch: one a core
+    shape: Shape = field(default_factory=lambda: SHAPES["lite"])
+    rate: float = 3e-3  # of AdamW
+    warm_up: int = 200  # steps until the full rate: the batch norms settle first
+    fall: float = 0.3  # of all steps, at the end, in which the rate falls to nothing
+    decay: float = 0.02  # of weights, a step, times the rate
+    relations: float = 2.0  # weight of the second loss, see `loss`
+    held_out: int = 1000  # crops never learnt from
+    check_every: int = 500  # steps between checkpoints: what a kill may lose, some two minutes
+    seed: int = 0
+    variety: Variety = field(default_factory=Variety)
+
+    @property
+    def steps(self) -> int:
+        return max(1, self.views // self.batch)
+
+    @property
+    def fall_begins(self) -> int:
+        """The step from which the rate falls."""
+        return round(self.steps * (1 - self.fall))
+
+    def rate_at(self, step: int) -> float:
+        """The rate of a step: up, level, down."""
+        up = (step + 1) / self.warm_up
+        down = (self.steps - step) / max(1, self.steps - self.fall_begins)
+        return self.rate * min(1.0, up, down)
+
+
+def distill(
+    config: Config,
+    teacher: LabModel,
+    name: str,
+    settings: Settings,
+    datasets: Sequence[Dataset] = (),
+    device: str = "auto",
+    progress: Callable[[int, int], None] = lambda views, all_views: None,
+) -> Iterator[Event]:
+    """Train a student, write it to `config.out` as a model of that name, and measure it; a summary comes last.
+
+    The same config gives the same student however often the run is stopped, on the same kind of CPU with as many
+    cores. Raises UsageError, ModelMissing, ModelInvalid, OperationFailed.
+    """
+    teacher.check_crops()
+    # not the mirrored sum: twice the work for the same lesson
+    plain = replace(teacher.card, recipe=replace(teacher.card.recipe, mirror=False))
+    config = replace(config, teacher=embedding_key(plain))
+    where = find_device(device)
+    if where.type != "cpu":
+        config = replace(config, lanes=1)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // config.lanes))  # of every lane
+    embedder = replace(teacher, card=plain).embedder(settings)
+    with delivery(config.out, name) as delivered:
+        curve = []
+        for point in learn(config, embedder, where, progress):
+            curve.append(point)
+            write_curve(curve, config.out)
+            yield point
+        student = finished_student(config)
+        yield from graduate(student, teacher.card, delivered, datasets, settings)
+    last = curve[-1]
+    yield DistillSummary(
+        name, delivered.manifest, config.out / "curve.png", last.views, last.similarity, last.seconds
+    )
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name; "auto": a GPU where torch can use one. Raises UsageError."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device {name}: it takes auto, cpu or cuda")
+    gpu = torch.cuda.is_available()
+    if name == "cuda" and not gpu:
+        raise UsageError("torch sees no GPU on this machine; leave --device out to train on the processor")
+    return torch.device("cuda" if gpu and name != "cpu" else "cpu")

@@ -1,0 +1,81 @@
+"""From a run that has come to its end to a model that can be used: exported, measured, with thresholds."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+import torch
+
+from chueok.lab.delivery import Delivery, signed
+from chueok.lab.evaluate import evaluate
+from chueok.lab.models import LabModel
+from chueok.measures import ModelEvaluated, Verification
+from chueok.records import Note
+from chueok.vision.align import TEMPLATE_PIXELS
+from chueok.vision.models.card import ModelCard, Recipe
+from chueok.vision.models.compile import Blueprint
+from chueok.vision.models.export import write_onnx
+from chueok.vision.reader import NETWORKS, ReaderSource
+
+if TYPE_CHECKING:
+    from chueok.lab.datasets import Dataset
+    from chueok.lab.students import Student
+    from chueok.settings import Settings
+
+
+def graduate(
+    student: Student,
+    teacher: ModelCard,
+    delivered: Delivery,
+    datasets: Sequence[Dataset],
+    settings: Settings,
+    source: ReaderSource = NETWORKS,
+) -> Iterator[Note | ModelEvaluated]:
+    """Write the student as a model, measure it on every data set, and give it the thresholds of the first.
+
+    Raises OperationFailed, and what `evaluate` does.
+    """
+    card = ModelCard(
+        name=delivered.name,
+        description=f"a student of {teacher.name}",
+        licence=f"learnt from {teacher.name} ({teacher.licence})",
+        file="",
+        size=0,
+        sha256="",
+        architecture="onnx",
+        dimension=teacher.dimension,
+        # scaling is inside the graph; the mirror image adds what the noise of a small network takes
+        recipe=Recipe(crop="arcface", pixels=TEMPLATE_PIXELS, mirror=True),
+    )
+    network, remark = as_onnx(student), f"distill`, from {teacher.name}, sha256 {teacher.sha256}."
+    card = delivered.put(card, network, remark)
+    measured = []
+    for event in evaluate(datasets, [LabModel(card, delivered.folder)], settings, source=source):
+        if isinstance(event, ModelEvaluated):
+            measured.append(event)
+        if isinstance(event, ModelEvaluated | Note):
+            yield event
+    if measured:
+        delivered.put(_with_thresholds(card, measured[0].verification), network, remark)
+
+
+def as_onnx(student: Student) -> bytes:
+    """The student as one ONNX file: "image" (n, 3, 112, 112) float32 RGB 0..255 -> "embedding" (n, d), unit rows."""
+    with tempfile.TemporaryDirectory(prefix="chueok-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's warnings are about torch's own future
+        path = Path(folder) / "student.onnx"
+        write_onnx(Blueprint(student.cpu(), torch.zeros(2, 3, TEMPLATE_PIXELS, TEMPLATE_PIXELS)), path)
+        return signed(onnx.load(path))
+
+
+def _with_thresholds(card: ModelCard, measured: Verification) -> ModelCard:
+    found = {
+        far: round(similarity, 3) for far, similarity in measured.thresholds.items() if similarity is not None
+    }
+    return replace(card, thresholds=found, impostor_pairs=measured.impostors if found else 0)

@@ -1,0 +1,211 @@
+"""Varied views of face crops: what distillation shows its teacher and its student.
+
+Every view of a batch differs in place, size, form, sharpness, light and colour, and many are two faces in one: the
+student learns how the teacher answers anything, not who is in the pictures. (Beyer et al. 2022, arXiv 2106.05237,
+"Knowledge distillation: a good teacher is patient and consistent": strong views, and the same ones for both.)
+
+All random numbers come from one generator on the CPU, so a step's views depend on its seed alone, whatever the device.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Generator, Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIDE = 112  # pixels: the crops are aligned to the ArcFace template of this size
+
+
+@dataclass(frozen=True, slots=True)
+class Variety:
+    """How much views differ. Chances are shares of a batch; spreads are standard deviations."""
+
+    mixed: float = 0.5  # two faces in one: more faces than anybody could collect
+    turn: float = (
+        6.0  # degrees; MTCNN's landmarks turn a crop by 2 to 3 degrees, heads tilted or cut off by more
+    )
+    size: float = 0.06  # of the crop, in its logarithm: MTCNN's landmarks, twice over
+    shift: float = 3.0  # pixels, likewise
+    stretch: float = 0.04  # width against height, and shear: other heads, other lenses
+    bend: float = 1.2  # pixels, smooth, at 5 x 5 places: other features
+    coarse: float = 0.25  # seen at 24 to 80 pixels and enlarged: the small faces of group photos
+    blurred: float = 0.2  # out of focus or moved
+    compressed: float = 0.2  # JPEG at quality 15 to 85
+    noisy: float = 0.15
+    grey: float = 0.1
+    covered: float = (
+        0.3  # a rectangle hides up to half of each side: hands, masks, hair, the border of the photo
+    )
+
+
+class Views:
+    """Makes views of crops on one device."""
+
+    def __init__(self, variety: Variety, device: torch.device) -> None:
+        self._variety = variety
+        self._device = device
+
+    def __call__(self, crops: Tensor, chance: Generator) -> Tensor:
+        """crops: (n, 112, 112, 4) uint8 RGBA, alpha 0 where the picture had no pixels -> (n, 3, 112, 112) uint8."""
+        images = crops.to(self._device).permute(0, 3, 1, 2).float()
+        faces = self._fill(images, chance)
+        faces = self._mix(faces, chance)
+        faces = self._move(faces, chance)
+        faces = self._soften(faces, chance)
+        faces = self._light(faces, chance)
+        faces = self._cover(faces, chance)
+        faces = self._spoil(faces, chance)
+        return self._compress(faces.clamp_(0, 255).round_().byte(), chance)
+
+    def _fill(self, images: Tensor, chance: Generator) -> Tensor:
+        """Put something behind the faces where the source picture ended: nothing, a colour, or another picture."""
+        faces, alpha = images[:, :3], images[:, 3:] / 255
+        colour = self._uniform((len(faces), 3, 1, 1), 0, 255, chance)
+        colour = colour * self._happens(len(faces), 0.6, chance)
+        picture = faces[self._order(len(faces), chance)]
+        behind = torch.where(self._happens(len(faces), 0.3, chance) > 0, picture, colour)
+        return torch.lerp(behind, faces, alpha)
+
+    def _mix(self, faces: Tensor, chance: Generator) -> Tensor:
+        """Blend a face with another, more here and less there: from a morph of two to a collage of their features."""
+        field = self._field(len(faces), 1, 4, chance) + self._normal((len(faces), 1, 1, 1), 1, chance)
+        sharpness = self._uniform((len(faces), 1, 1, 1), math.log(0.5), math.log(12), chance).exp()
+        share = torch.sigmoid(field * sharpness) * self._happens(len(faces), self._variety.mixed, chance)
+        return torch.lerp(faces, faces[self._order(len(faces), chance)], share)
+
+    def _move(self, faces: Tensor, chance: Generator) -> Tensor:
+        """Mirror, turn, scale, shift, stretch and bend; black beyond the border, as chueok's own crops are."""
+        n, variety = len(faces), self._variety
+        angle = self._normal((n,), math.radians(variety.turn), chance)
+        size = self._normal((n,), variety.size, chance).exp()
+        wide, shear = self._normal((2, n), variety.stretch, chance)
+        mirror = 1 - 2 * self._happens(n, 0.5, chance).flatten()
+        shift = self._normal((2, n), variety.shift * 2 / SIDE, chance)
+        across, down = size * wide.exp(), size / wide.exp()
+        rows = [
+            torch.stack([mirror * across * angle.cos(), -down * angle.sin() + shear, shift[0]], 1),
+            torch.stack([mirror * across * angle.sin(), down * angle.cos(), shift[1]], 1),
+        ]
+        grid = functional.affine_grid(torch.stack(rows, 1), list(faces.shape), align_corners=False)
+        bend = self._field(n, 2, 5, chance).permute(0, 2, 3, 1) * (variety.bend * 2 / SIDE)
+        return functional.grid_sample(
+            faces.contiguous(), grid + bend, "bilinear", "zeros", align_corners=False
+        )
+
+    def _soften(self, faces: Tensor, chance: Generator) -> Tensor:
+        """Lower resolution and blur; one amount for every eighth of the batch, whose members are drawn by lot."""
+        parts = list(faces.chunk(8))
+        for number, part in enumerate(parts):
+            if self._number(chance) < self._variety.coarse:
+                side = round(24 * (80 / 24) ** self._number(chance))
+                small = functional.interpolate(part, (side, side), mode="bilinear", antialias=True)
+                part = functional.interpolate(small, (SIDE, SIDE), mode="bilinear")  # noqa: PLW2901
+            if self._number(chance) < self._variety.blurred:
+                part = self._blur(part, chance)  # noqa: PLW2901
+            parts[number] = part
+        return torch.cat(parts)
+
+    def _blur(self, faces: Tensor, chance: Generator) -> Tensor:
+        """A Gaussian, longer in one direction than in the other."""
+        reach = torch.arange(-4.0, 5.0)
+        kernels = []
+        for _ in range(2):
+            kernel = torch.exp(-0.5 * (reach / (0.3 + 1.7 * self._number(chance) ** 2)) ** 2)
+            kernels.append((kernel / kernel.sum()).to(self._device))
+        down = kernels[0].view(1, 1, 9, 1).expand(3, 1, 9, 1)
+        across = kernels[1].view(1, 1, 1, 9).expand(3, 1, 1, 9)
+        faces = functional.conv2d(faces, down, padding=(4, 0), groups=3)
+        return functional.conv2d(faces, across, padding=(0, 4), groups=3)
+
+    def _light(self, faces: Tensor, chance: Generator) -> Tensor:
+        """Exposure, contrast, colour cast, saturation, and light from one side."""
+        n = len(faces)
+        grey = (faces * self._tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        saturation = 1 + self._normal((n, 1, 1, 1), 0.25, chance)
+        saturation = saturation * (1 - self._happens(n, self._variety.grey, chance))
+        faces = torch.lerp(grey, faces, saturation)
+        gain = (self._normal((n, 1, 1, 1), 0.25, chance) + self._normal((n, 3, 1, 1), 0.06, chance)).exp()
+        ramp = torch.linspace(-1, 1, SIDE, device=self._device)
+        side = self._normal((2, n, 1, 1, 1), 0.15, chance)
+        light = gain * (1 + side[0] * ramp.view(1, 1, 1, SIDE) + side[1] * ramp.view(1, 1, SIDE, 1))
+        faces = faces * light + self._normal((n, 1, 1, 1), 12, chance)
+        # a bent tone curve: gamma's shape without its cost
+        curve = self._uniform((n, 1, 1, 1), -0.5, 0.5, chance) / 255
+        return faces + curve * faces * (255 - faces)
+
+    def _cover(self, faces: Tensor, chance: Generator) -> Tensor:
+        """Hide a rectangle behind a colour or a piece of another picture."""
+        n = len(faces)
+        place = torch.arange(SIDE, device=self._device)
+        inside = []
+        for axis in ((n, 1, 1, SIDE), (n, 1, SIDE, 1)):
+            middle, half = self._uniform((n, 1), 0, SIDE, chance), self._uniform((n, 1), 4, SIDE / 4, chance)
+            inside.append(((place - middle).abs() < half).view(axis))
+        hidden = inside[0] & inside[1] & (self._happens(n, self._variety.covered, chance) > 0)
+        colour = self._uniform((n, 3, 1, 1), 0, 255, chance)
+        other = faces[self._order(n, chance)]
+        cover = torch.where(self._happens(n, 0.4, chance) > 0, other, colour)
+        return torch.where(hidden, cover, faces)
+
+    def _spoil(self, faces: Tensor, chance: Generator) -> Tensor:
+        """Noise on the first of the batch, whose members are drawn by lot."""
+        first = round(len(faces) * self._variety.noisy)
+        strength = self._uniform((first, 1, 1, 1), 1, 14, chance)
+        noise = torch.randn((first, 3, SIDE, SIDE), generator=chance).to(self._device)
+        return torch.cat([faces[:first] + strength * noise, faces[first:]])
+
+    def _compress(self, faces: Tensor, chance: Generator) -> Tensor:
+        """JPEG on the last of the batch."""
+        last = round(len(faces) * self._variety.compressed)
+        if not last:
+            return faces
+        pixels = faces[-last:].permute(0, 2, 3, 1).cpu().numpy()
+        qualities = torch.randint(15, 86, (last,), generator=chance).tolist()
+        again = np.stack([_jpeg(face, quality) for face, quality in zip(pixels, qualities, strict=True)])
+        return torch.cat([faces[:-last], torch.from_numpy(again).permute(0, 3, 1, 2).to(self._device)])
+
+    def _field(self, n: int, channels: int, places: int, chance: Generator) -> Tensor:
+        """A smooth random field of unit spread at its places: (n, channels, 112, 112)."""
+        values = self._normal((n, channels, places, places), 1, chance)
+        return functional.interpolate(values, (SIDE, SIDE), mode="bilinear", align_corners=True)
+
+    def _happens(self, n: int, share: float, chance: Generator) -> Tensor:
+        """(n, 1, 1, 1) float32: 1 with the given chance, else 0."""
+        return (self._uniform((n, 1, 1, 1), 0, 1, chance) < share).float()
+
+    def _uniform(self, shape: tuple[int, ...], low: float, high: float, chance: Generator) -> Tensor:
+        return (torch.rand(shape, generator=chance) * (high - low) + low).to(self._device)
+
+    def _normal(self, shape: tuple[int, ...], spread: float, chance: Generator) -> Tensor:
+        return (torch.randn(shape, generator=chance) * spread).to(self._device)
+
+    def _number(self, chance: Generator) -> float:
+        return float(torch.rand((), generator=chance))
+
+    def _order(self, n: int, chance: Generator) -> Tensor:
+        return torch.randperm(n, generator=chance).to(self._device)
+
+    def _tensor(self, values: list[float]) -> Tensor:
+        return torch.tensor(values, device=self._device)
+
+
+def plain(crops: Tensor) -> Tensor:
+    """Crops as they are, on black: (n, 112, 112, 4) uint8 RGBA -> (n, 3, 112, 112) uint8."""
+    images = crops.permute(0, 3, 1, 2).float()
+    return (images[:, :3] * (images[:, 3:] / 255)).round_().byte()
+
+
+def _jpeg(face: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    file = io.BytesIO()
+    Image.fromarray(face).save(file, "jpeg", quality=quality)
+    return np.asarray(Image.open(file))

@@ -1,0 +1,109 @@
+"""The nouns of the lab: what a measurement says about a model; frozen, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How well embeddings tell people apart. Rates are shares, 0..1; None is "too few to say".
+
+    Rates of false accepts are keyed as model cards have them: "1e-3".
+    """
+
+    accuracy: float | None  # share of pairs decided rightly
+    accuracy_by: Literal[
+        "folds", "peak"
+    ]  # "folds": each fold decided by the threshold best on the others (LFW's
+    # protocol); "peak": by the threshold best on the very pairs it is measured on, a little too good
+    threshold: float | None  # the similarity that decided; over folds, the mean
+    compared_genuine: (
+        int  # pairs of one person that the accuracy rests on: of the folds, where there are folds
+    )
+    compared_impostors: int
+    tar: Mapping[str, float | None]  # by FAR: share of all genuine pairs accepted there
+    thresholds: Mapping[
+        str, float | None
+    ]  # by FAR: the similarity at which that share of impostor pairs passes
+    genuine: int  # all pairs of pictures of one person, whatever the folds
+    impostors: int  # all pairs of pictures of two people: what `thresholds` rests on
+    rank1: float | None  # share of probes whose most similar other picture shows the same person
+    probes: int  # pictures of people who have two or more
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEvaluated:
+    """One model, measured on one data set."""
+
+    dataset: Path
+    model: str
+    sha256: str  # of the weights
+    pictures: int
+    people: int
+    faceless: tuple[str, ...]  # pictures in which no face was found
+    unreadable: tuple[str, ...]  # pictures that cannot be read
+    lost: int  # pairs that could not be compared for want of a face
+    verification: Verification
+    ms_per_face: float | None  # milliseconds of one core, to embed a crop; None without faces
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateSummary:
+    """The last event of an evaluation."""
+
+    datasets: int
+    models: int
+    pictures: int
+    faceless: int
+    unreadable: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkMeasured:
+    """What one form of a network costs, and how near its answers are to those of the form it was made from."""
+
+    model: str
+    bytes: int  # size of the ONNX file
+    ms_per_face: float  # milliseconds of one core, to embed a crop by the model's recipe; a median
+    similarity: (
+        float | None
+    )  # mean cosine to the first form's embeddings of the same crops; None for the first
+    similarity_worst: float | None  # what the worst 1 % of these stay below
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeSummary:
+    """The last event of a quantisation."""
+
+    model: str  # the new one's name
+    manifest: Path  # what `chueok model fetch MODEL --from` takes
+    calibration: int  # crops the ranges were found with
+    compared: int  # other crops, on which both forms were compared
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LearningPoint:
+    """A point of a learning curve."""
+
+    views: int  # seen until here
+    loss: float  # 1 - cosine to the teacher on varied views, mean since the point before
+    similarity: float  # mean cosine to the teacher on held-out crops, as they are
+    seconds: float  # of work until here, over all runs
+
+
+@dataclass(frozen=True, slots=True)
+class DistillSummary:
+    """The last event of a distillation."""
+
+    model: str  # the new one's name
+    manifest: Path  # what `chueok model fetch MODEL --from` takes
+    curve: Path  # the learning curve as a picture; curve.csv beside it has the numbers
+    views: int
+    similarity: float  # mean cosine to the teacher on held-out crops
+    seconds: float  # of work, over all runs

@@ -1,0 +1,244 @@
+"""Evaluation with stand-in networks that find coloured squares, and a real small model that tells colours apart."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from PIL import Image
+from tests.fakes import FAKES, PEOPLE, SIDE, make_tree
+from tests.vision import portraits
+
+from chueok.errors import ModelMissing
+from chueok.lab.datasets import Dataset, open_dataset
+from chueok.lab.evaluate import evaluate, measure
+from chueok.lab.faces import Faces, read_faces, recut
+from chueok.lab.models import LabModel, find_lab_model
+from chueok.lab.verification import Pair
+from chueok.library import open_library
+from chueok.measures import EvaluateSummary, ModelEvaluated, Verification
+from chueok.records import Box, Note
+from chueok.settings import Settings
+from chueok.vision.embed import open_embedder
+from chueok.vision.models.card import ModelCard, Recipe
+from chueok.vision.models.registry import BUILT_IN
+from chueok.vision.reader import ReadingTask
+
+Tree = dict[str, Sequence[str] | bytes]
+
+TREE: Tree = {"mom/1.png": ["mom"], "mom/2.png": ["mom-older"], "dad/1.png": ["dad"], "dad/2.png": ["dad"]}
+NOTHING = {"1e-2": None, "1e-3": None, "1e-4": None}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Folders of its own, one reading process."""
+    return Settings(tmp_path / "library", tmp_path / "models", tmp_path / "cache", jobs=1)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Two pictures of two people each."""
+    return open_dataset(make_tree(tmp_path / "set", TREE))
+
+
+def tight(person: str) -> bytes:
+    """A picture that is nothing but a face: the stand-in detector finds it in a border only."""
+    file = io.BytesIO()
+    Image.new("RGB", (SIDE, SIDE + 1), PEOPLE[person]).save(file, "png")
+    return file.getvalue()
+
+
+def mean_colours(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """An embedding that a mirror does not change."""
+    means = crops[:, 40:72, 40:72].mean(axis=(1, 2)).astype(np.float32) - 127.5
+    rows: NDArray[np.float32] = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return rows
+
+
+def test_faces_are_aligned_and_in_the_order_of_the_pictures(dataset: Dataset, settings: Settings) -> None:
+    read: list[tuple[int, int]] = []
+    faces = read_faces(dataset, settings, source=FAKES, progress=lambda *counts: read.append(counts))
+    assert (faces.people, faces.faceless, faces.unreadable) == (["dad", "dad", "mom", "mom"], (), ())
+    assert faces.crops.shape == (4, 112, 112, 3)
+    assert faces.crops.dtype == np.uint8
+    colours = [tuple(crop[56, 56].tolist()) for crop in faces.crops]
+    assert colours == [PEOPLE[name] for name in ("dad", "dad", "mom", "mom-older")]
+    assert read == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert not settings.library.exists()
+
+
+def test_pictures_without_a_face_and_unreadable_ones_are_named(tmp_path: Path, settings: Settings) -> None:
+    tree: Tree = {**TREE, "mom/0.png": [], "dad/0.png": b"no picture"}
+    faces = read_faces(open_dataset(make_tree(tmp_path / "set", tree)), settings, source=FAKES)
+    assert (faces.people, faces.faceless) == (["dad", "dad", "mom", "mom"], ("mom/0.png",))
+    assert [name for name, _ in faces.unreadable] == ["dad/0.png"]
+    assert faces.lost == 15 - 6
+
+
+def test_of_several_faces_the_one_in_the_middle_counts(tmp_path: Path, settings: Settings) -> None:
+    tree: Tree = {**TREE, "mom/1.png": ["ex", "mom", "dad"]}
+    faces = read_faces(open_dataset(make_tree(tmp_path / "set", tree)), settings, source=FAKES)
+    assert tuple(faces.crops[2][56, 56].tolist()) == PEOPLE["mom"]
+
+
+def test_a_tight_crop_is_looked_at_again_with_a_border(tmp_path: Path, settings: Settings) -> None:
+    tree: Tree = {**TREE, "mom/0.png": tight("mom")}
+    faces = read_faces(open_dataset(make_tree(tmp_path / "set", tree)), settings, source=FAKES)
+    assert (faces.people[2], faces.faceless) == ("mom", ())
+    # 40 % of 64 pixels are 26: the stand-in finds its face 32 pixels into the bordered picture
+    assert faces.detections[2].box == Box(6, 6, SIDE, SIDE)
+    assert tuple(faces.crops[2][56, 56].tolist()) == PEOPLE["mom"]
+
+
+def test_a_face_that_fills_its_picture_is_placed_with_room_around_it(
+    tmp_path: Path, settings: Settings
+) -> None:
+    whole = io.BytesIO()  # the stand-in sees a face of 64 pixels 32 pixels from every picture's corner
+    Image.new("RGB", (100, 90), PEOPLE["mom"]).save(whole, "png")
+    tree: Tree = {**TREE, "mom/0.png": whole.getvalue()}
+    faces = read_faces(open_dataset(make_tree(tmp_path / "set", tree)), settings, source=FAKES)
+    assert faces.detections[2].box == Box(32 - 40, 32 - 36, SIDE, SIDE)
+
+
+def test_folds_keep_the_pairs_whose_faces_were_found(tmp_path: Path, settings: Settings) -> None:
+    tree: Tree = {**TREE, "dad/1.png": []}
+    dataset = open_dataset(make_tree(tmp_path / "set", tree))  # dad 1, dad 2, mom 1, mom 2
+    folds = (Pair(0, 1, same=True), Pair(1, 2, same=False)), (Pair(2, 3, same=True), Pair(1, 3, same=False))
+    faces = read_faces(replace(dataset, folds=folds), settings, source=FAKES)
+    assert faces.folds == [[Pair(0, 1, same=False)], [Pair(1, 2, same=True), Pair(0, 2, same=False)]]
+    assert faces.lost == 1
+
+
+def test_any_embedding_of_the_crops_can_be_measured(dataset: Dataset, settings: Settings) -> None:
+    faces = read_faces(dataset, settings, source=FAKES)
+    measured = measure(faces, mean_colours)
+    assert (measured.accuracy, measured.accuracy_by, measured.rank1) == (1.0, "peak", 1.0)
+    assert (measured.genuine, measured.impostors, measured.tar) == (2, 4, NOTHING)
+    assert measure(faces, lambda crops: mean_colours(crops[::-1].copy()[[0, 2, 1, 3]])).rank1 == 0.0
+
+
+def test_another_cut_keeps_people_and_places(dataset: Dataset, settings: Settings) -> None:
+    faces = read_faces(dataset, settings, source=FAKES)
+    again = recut(faces, lambda image, face: image[:8, :8], settings)
+    assert again.crops.shape == (4, 8, 8, 3)
+    assert (again.people, again.detections) == (faces.people, faces.detections)
+
+
+# ---- models --------------------------------------------------------------------------------------
+
+
+def colour_network(pixels: int) -> bytes:
+    """Mean colour, minus grey: 3 numbers."""
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["faces"], ["colours"], axes=[2, 3], keepdims=0)],
+        "colours",
+        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", 3, pixels, pixels])],
+        [helper.make_tensor_value_info("colours", TensorProto.FLOAT, ["n", 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture
+def install(settings: Settings) -> Callable[[str, Recipe], ModelCard]:
+    """Puts a colour network among the models."""
+
+    def installed(name: str, recipe: Recipe) -> ModelCard:
+        weights = colour_network(recipe.pixels)
+        settings.models.mkdir(exist_ok=True)
+        (settings.models / f"{name}.onnx").write_bytes(weights)
+        digest = hashlib.sha256(weights).hexdigest()
+        return ModelCard(name, "", "MIT", f"{name}.onnx", len(weights), digest, "onnx", 3, recipe)
+
+    return installed
+
+
+def test_every_model_is_measured_on_every_data_set(
+    tmp_path: Path, settings: Settings, install: Callable[[str, Recipe], ModelCard]
+) -> None:
+    grey = (127.5, 127.5, 127.5)
+    cards = [
+        install("aligned", Recipe("arcface", 112, mean=grey, mirror=True)),
+        install("boxed", Recipe("box", 32, mean=grey)),
+    ]
+    one = make_tree(tmp_path / "one", TREE)
+    two = make_tree(tmp_path / "two", {**TREE, "dad/3.png": [], "dad/4.png": b"x", "who.png": ["ex"]})
+    ticks = iter(range(100))
+    events = list(
+        evaluate(
+            [open_dataset(one), open_dataset(two)],
+            [LabModel(card, settings.models) for card in cards],
+            settings,
+            source=FAKES,
+            clock=lambda: next(ticks) / 1000,
+        )
+    )
+    evaluated = [event for event in events if isinstance(event, ModelEvaluated)]
+    assert [(event.dataset, event.model) for event in evaluated] == [
+        (one, "aligned"), (one, "boxed"), (two, "aligned"), (two, "boxed"),
+    ]  # fmt: skip
+    verification = replace(evaluated[3].verification, threshold=None)
+    assert replace(evaluated[3], verification=verification) == ModelEvaluated(
+        dataset=two,
+        model="boxed",
+        sha256=cards[1].sha256,
+        pictures=6,
+        people=2,
+        faceless=("dad/3.png",),
+        unreadable=("dad/4.png",),
+        lost=9,
+        verification=Verification(1.0, "peak", None, 2, 4, NOTHING, NOTHING, 2, 4, 1.0, 4),
+        ms_per_face=0.25,
+    )
+    assert [event.message.removeprefix(str(two)) for event in events if isinstance(event, Note)] == [
+        ": left out, for they lie in nobody's folder: who.png",
+        f"cannot read {two}/dad/4.png: not a photo, or in a format that chueok does not know",
+        ": no face was found in 1 of 6 pictures: dad/3.png",
+    ]
+    assert replace(_last(events), seconds=0) == EvaluateSummary(2, 2, 10, 1, 1, 0)
+
+
+def _last(events: Iterable[object]) -> EvaluateSummary:
+    *_, last = events
+    assert isinstance(last, EvaluateSummary)
+    return last
+
+
+def test_a_data_set_without_any_face_has_nothing_to_say(
+    tmp_path: Path, settings: Settings, install: Callable[[str, Recipe], ModelCard]
+) -> None:
+    dataset = open_dataset(make_tree(tmp_path / "set", dict.fromkeys(TREE, ())))
+    card = install("boxed", Recipe("box", 32))
+    _, evaluated, summary = evaluate([dataset], [LabModel(card, settings.models)], settings, source=FAKES)
+    assert isinstance(evaluated, ModelEvaluated) and isinstance(summary, EvaluateSummary)
+    assert (evaluated.ms_per_face, summary.faceless, evaluated.lost) == (None, 4, 6)
+    assert evaluated.verification == Verification(None, "peak", None, 0, 0, NOTHING, NOTHING, 0, 0, None, 0)
+
+
+def test_a_missing_model_is_told_before_anything_is_read(dataset: Dataset, settings: Settings) -> None:
+    with pytest.raises(ModelMissing, match="chueok model fetch sface"):
+        next(evaluate([dataset], [find_lab_model("sface", settings)], settings))
+
+
+@pytest.mark.weights
+def test_crops_are_those_that_index_embeds(tmp_path: Path, settings: Settings, networks_cache: Path) -> None:
+    root = tmp_path / "set"
+    for person, source in (("grace", portraits.GRACE_HOPPER), ("eileen", portraits.EILEEN_COLLINS)):
+        for number in range(2):
+            (root / person).mkdir(parents=True, exist_ok=True)
+            (root / person / f"{number}{source.suffix}").write_bytes(source.read_bytes())
+    settings = replace(settings, cache=networks_cache)
+    faces: Faces = read_faces(open_dataset(root), settings)
+    embedder = open_embedder(BUILT_IN["lite"], settings.models, settings.cache)
+    with open_library(settings=settings) as library:
+        readings = [library.read_task(ReadingTask(picture.path)) for picture in faces.pictures]
+    indexed = np.stack([reading.faces[0].vector for reading in readings])
+    np.testing.assert_allclose(embedder.embed(list(faces.crops)), indexed, atol=1e-6)

@@ -1,0 +1,170 @@
+"""The metrics, against cases worked by hand and against the slow and obvious way."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from chueok.lab.verification import (
+    Pair,
+    Similarities,
+    all_pairs,
+    best_threshold,
+    fold_accuracy,
+    rank1,
+    tar_at,
+    threshold_at,
+    verify,
+)
+from chueok.measures import Verification
+
+NOTHING = {"1e-2": None, "1e-3": None, "1e-4": None}
+scores = st.lists(st.integers(-8, 8).map(lambda eighths: eighths / 8), min_size=1, max_size=12)
+
+
+def similarities(genuine: list[float], impostors: list[float]) -> Similarities:
+    return Similarities(np.array(genuine, np.float32), np.array(impostors, np.float32))
+
+
+def near(*numbers: float) -> Any:
+    """These numbers, but for the last digits."""
+    return pytest.approx(numbers if len(numbers) > 1 else numbers[0])
+
+
+def unit(*degrees: float) -> NDArray[np.float32]:
+    """Points on the circle."""
+    angles = np.radians(degrees)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def test_everything_at_once_by_hand() -> None:
+    vectors = unit(0, 60, 90, 180)
+    people = ["mom", "mom", "dad", "dad"]
+    folds = [[Pair(0, 1, same=True), Pair(0, 3, same=False)], [Pair(2, 3, same=True), Pair(1, 2, same=False)]]
+    measured = verify(vectors, people, folds)
+    # fold 1: 0.5 and -1; fold 2: 0 and 0.87. Fold 1 is decided by 0 (both right), fold 2 by 0.5 (both wrong)
+    assert measured == Verification(
+        accuracy=0.5,
+        accuracy_by="folds",
+        threshold=near(0.25),
+        compared_genuine=2,
+        compared_impostors=2,
+        tar=NOTHING,
+        thresholds=NOTHING,
+        genuine=2,
+        impostors=4,
+        rank1=0.5,  # mom's at 60 degrees and dad's at 90 are each other's nearest
+        probes=4,
+    )
+
+
+def test_without_folds_accuracy_is_the_peak_of_both_kinds_of_pairs_weighing_the_same() -> None:
+    measured = verify(unit(0, 10, 90, 95, 5), ["mom", "mom", "dad", "dad", "ex"])
+    assert (measured.accuracy_by, measured.compared_genuine, measured.compared_impostors) == ("peak", 2, 8)
+    # from cos 10 degrees up both genuine pairs pass, and 2 of 8 impostor pairs: the ex is near both of mom's pictures
+    assert (measured.accuracy, measured.threshold) == near((1 + 6 / 8) / 2, np.cos(np.radians(10)))
+
+
+def test_a_single_fold_is_its_own_peak() -> None:
+    fold = [Pair(0, 1, same=True), Pair(0, 2, same=False), Pair(1, 2, same=False)]
+    measured = verify(unit(0, 30, 90), ["mom", "mom", "dad"], [fold])
+    assert (measured.accuracy, measured.accuracy_by) == (1.0, "peak")
+    assert measured.threshold == pytest.approx(np.cos(np.radians(30)))
+    assert (measured.compared_genuine, measured.compared_impostors) == (1, 2)
+
+
+def test_nobody_is_nothing_to_say() -> None:
+    measured = verify(np.empty((0, 2), np.float32), [], [[], []])
+    assert measured == Verification(None, "folds", None, 0, 0, NOTHING, NOTHING, 0, 0, None, 0)
+
+
+def test_each_fold_is_decided_by_the_threshold_best_on_the_others() -> None:
+    first = similarities([0.9, 0.4], [0.5, 0.1])  # best from 0.4: three of four
+    second = similarities([0.8, 0.3], [0.2, 0.35])  # best from 0.3: three of four
+    assert fold_accuracy([first, second]) == near(0.75, 0.35)
+
+
+def test_of_equally_good_thresholds_the_lowest_is_taken() -> None:
+    assert best_threshold(similarities([0.75, 0.25], [0.5])) == near(0.25, 2 / 3)
+
+
+def test_balance_gives_both_kinds_of_pairs_the_same_weight() -> None:
+    pairs = similarities([0.5], [0.75] + [0.0] * 9)
+    assert best_threshold(pairs) == near(0.5, 10 / 11)
+    assert best_threshold(pairs, balanced=True) == near(0.5, 0.95)
+
+
+@given(scores, st.lists(st.integers(-8, 8).map(lambda eighths: eighths / 8), max_size=12))
+def test_no_threshold_that_accepts_a_genuine_pair_decides_more_pairs_rightly(
+    genuine: list[float], impostors: list[float]
+) -> None:
+    def rightly(threshold: float) -> float:
+        accepted = sum(score >= threshold for score in genuine)
+        rejected = sum(score < threshold for score in impostors)
+        return (accepted + rejected) / (len(genuine) + len(impostors))
+
+    useful = sorted(score for score in {*genuine, *impostors} if score <= max(genuine))
+    best = max(useful, key=rightly)
+    assert best_threshold(similarities(genuine, impostors)) == near(best, rightly(best))
+
+
+def test_a_threshold_lets_the_share_of_impostors_through() -> None:
+    pairs = similarities([0.98, 0.9899, 0.995, 1], [thousandth / 1000 for thousandth in range(1001)])
+    assert threshold_at(pairs.impostors, 1e-2) == near(0.99)
+    assert threshold_at(pairs.impostors, 1e-3) == near(0.999)
+    assert tar_at(pairs, 1e-2) == 0.5
+
+
+@pytest.mark.parametrize(("pairs", "enough"), [(99, False), (100, True)])
+def test_fewer_impostor_pairs_than_one_in_far_are_too_few(pairs: int, enough: bool) -> None:
+    found = similarities([1], [0] * pairs)
+    assert (threshold_at(found.impostors, 1e-2) is not None) == enough
+    assert (tar_at(found, 1e-2) is not None) == enough
+
+
+def test_every_two_rows_are_compared_once() -> None:
+    chance = np.random.default_rng(1)
+    vectors = chance.standard_normal((1500, 4)).astype(np.float32)  # more than one block
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    names = chance.integers(0, 500, 1500).astype(str).tolist()
+    found = all_pairs(vectors, names)
+    upper = np.triu(np.ones((1500, 1500), np.bool_), 1)
+    same = np.array(names)[:, None] == np.array(names)
+    every = vectors @ vectors.T
+    np.testing.assert_allclose(np.sort(found.genuine), np.sort(every[upper & same]), atol=1e-6)
+    np.testing.assert_allclose(np.sort(found.impostors), np.sort(every[upper & ~same]), atol=1e-6)
+    assert found.impostors.dtype == np.float32
+
+
+def test_rank_1_asks_only_people_with_two_pictures_and_about_them() -> None:
+    # dad's single picture lies nearest to mom's, but has no second one: he is neither asked nor answered
+    assert rank1(unit(0, 20, 8), ["mom", "mom", "dad"]) == (1.0, 2)
+    assert rank1(unit(0, 20, 8, 90), ["mom", "mom", "dad", "dad"]) == (0.0, 4)
+    assert rank1(unit(0, 90), ["mom", "dad"]) == (None, 0)
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=2, max_size=9), st.integers(0, 99))
+def test_rank_1_is_what_looking_at_every_pair_says(people: list[str], seed: int) -> None:
+    vectors = unit(*np.random.default_rng(seed).uniform(0, 360, len(people)))
+    several = [row for row, person in enumerate(people) if people.count(person) > 1]
+    nearest = {
+        row: max(
+            (other for other in several if other != row), key=lambda other: vectors[row] @ vectors[other]
+        )
+        for row in several
+    }
+    right = [people[row] == people[other] for row, other in nearest.items()]
+    assert rank1(vectors, people) == (float(np.mean(right)) if right else None, len(several))
+
+
+@given(st.lists(st.sampled_from("ab"), max_size=8))
+def test_pairs_are_counted_by_kind(people: list[str]) -> None:
+    measured = verify(unit(*range(len(people))).reshape(-1, 2), people)
+    kinds = [one == other for one, other in combinations(people, 2)]
+    assert (measured.genuine, measured.impostors) == (kinds.count(True), kinds.count(False))
