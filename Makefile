@@ -22,7 +22,7 @@ install: .venv/installed
 	@echo "== installing into .venv (the first time: torch with CUDA, some 5 GB and 3 minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --editable . --group dev --group demo
+	@$(BIN)/python -m pip install --quiet --editable '.[lab]' --group dev --group demo
 	@touch $@
 
 demo: install

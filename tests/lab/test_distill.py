@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -137,3 +138,12 @@ def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(UsageError, match="it takes auto, cpu or cuda"):
         find_device("tpu")
     assert find_device("cpu") == torch.device("cpu")
+
+
+def test_a_missing_matplotlib_is_told_before_the_learning(
+    run: Callable[..., list[Event]], config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # as if it were not installed
+    with pytest.raises(UsageError, match=r"pip install 'chueok\[lab\]'"):
+        run()
+    assert not config.out.exists()

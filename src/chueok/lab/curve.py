@@ -6,8 +6,16 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from chueok.errors import OperationFailed
+from chueok.errors import OperationFailed, UsageError
 from chueok.measures import LearningPoint
+
+
+def check_matplotlib() -> None:
+    """Nothing, when curves can be drawn: better known before the learning than after. Raises UsageError."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise UsageError("learning curves need matplotlib; run: pip install 'chueok[lab]'") from error
 
 
 def write_curve(curve: Sequence[LearningPoint], folder: Path) -> None:

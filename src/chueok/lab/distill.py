@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chueok.errors import UsageError
-from chueok.lab.curve import write_curve
+from chueok.lab.curve import check_matplotlib, write_curve
 from chueok.lab.delivery import delivery
 from chueok.lab.graduate import graduate
 from chueok.lab.students import SHAPES, Shape
@@ -89,6 +89,7 @@ def distill(
     cores. Raises UsageError, ModelMissing, ModelInvalid, OperationFailed.
     """
     teacher.check_crops()
+    check_matplotlib()
     # not the mirrored sum: twice the work for the same lesson
     plain = replace(teacher.card, recipe=replace(teacher.card.recipe, mirror=False))
     config = replace(config, teacher=embedding_key(plain))
