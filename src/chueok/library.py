@@ -167,7 +167,7 @@ class Library:
         settings = self.settings
         pool: ReadingPool[ReadingTask] = ReadingPool(
             self._open_reader,
-            settings.jobs or _cores(),
+            settings.jobs or cores(),
             settings.photo_seconds,
             settings.worker_megabytes,
             answers=PhotoReading,
@@ -348,7 +348,7 @@ def _make_folder(folder: Path) -> None:
         raise OperationFailed(f"the library folder {folder} cannot be made: {error.strerror}") from error
 
 
-def _cores() -> int:
+def cores() -> int:
     """The processors this process may use; fewer than the machine has in a container."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

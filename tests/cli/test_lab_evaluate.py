@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Chueok, Sample
 from tests.fakes import photo
+from tests.lab.small import described, small_network
 
 MakeFolder = Callable[..., Path]
 
@@ -53,6 +54,15 @@ def test_figures_are_a_line_a_record_and_a_report(chueok: Chueok, people: Path) 
     assert written["models"][0]["tar_at_far"] == {"1e-2": None, "1e-3": None, "1e-4": None}
     assert report.stat().st_mode & 0o777 == 0o600
     assert not chueok.library.exists()
+
+
+@pytest.mark.weights
+def test_models_of_one_name_are_told_apart_by_what_was_typed(
+    chueok: Chueok, people: Path, tmp_path: Path
+) -> None:
+    manifests = [described(tmp_path / folder, small_network()) for folder in ("a", "b")]
+    answer = chueok("lab", "evaluate", people, "--model", manifests[0], "--model", manifests[1])
+    assert (answer.code, [line.split("\t")[1] for line in answer.lines]) == (0, list(map(str, manifests)))
 
 
 def test_what_cannot_be_measured_is_refused_before_any_work(chueok: Chueok, make_folder: MakeFolder) -> None:

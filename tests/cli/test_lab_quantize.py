@@ -59,6 +59,26 @@ def test_the_same_command_gives_the_same_files_again(
     assert contents[0] == contents[1]
 
 
+def test_the_model_it_is_made_from_stays(
+    chueok: Chueok, request_line: list[str | Path], tmp_path: Path
+) -> None:
+    before = {path.name: path.read_bytes() for path in (tmp_path / "float").iterdir()}
+    refused = chueok(*request_line, "--out", tmp_path / "float", "--name", "small")
+    assert (refused.code, refused.err.splitlines(keepends=True)[-1]) == (
+        2,
+        f"chueok: {tmp_path}/float/small.onnx is what the new model is made from; "
+        "choose another --name or --out, nothing was changed\n",
+    )
+    assert {path.name: path.read_bytes() for path in (tmp_path / "float").iterdir()} == before
+
+
+def test_a_seed_beyond_what_generators_take_is_refused(
+    chueok: Chueok, request_line: list[str | Path]
+) -> None:
+    refused = chueok(*request_line, "--seed", "2147483648")
+    assert (refused.code, "less than or equal to 2147483647" in refused.err) == (2, True)
+
+
 def test_what_is_missing_is_said_in_a_sentence(chueok: Chueok, tmp_path: Path) -> None:
     manifest = described(tmp_path / "float", small_network())
     (tmp_path / "empty").mkdir()

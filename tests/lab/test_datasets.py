@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -51,6 +52,18 @@ def test_pictures_in_nobodys_folder_are_left_out_and_named(tmp_path: Path) -> No
     assert (dataset.people, len(dataset.pictures), dataset.loose) == (2, 3, ("who.jpg",))
 
 
+def test_hidden_folders_and_folders_named_as_pictures_are_no_pictures(tmp_path: Path) -> None:
+    files = ["mom/1.jpg", "mom/.thumbs/1.jpg", "mom/old/.thumbs/2.jpg", "dad/x.jpg/1.png", "dad/2.jpg"]
+    root = folder_of(tmp_path / ".set", files)  # what lies above a data set hides nothing
+    dataset = open_dataset(root)
+    assert [picture.name for picture in dataset.pictures] == ["dad/2.jpg", "dad/x.jpg/1.png", "mom/1.jpg"]
+
+
+def test_hidden_files_and_folders_are_no_pictures_of_lfw(tmp_path: Path) -> None:
+    root = lfw(tmp_path, names=(*LFW, ".trash/Kim_Gu_0001.jpg", "x.jpg/notes.txt"))
+    assert [picture.name for picture in open_dataset(root).pictures] == sorted(LFW)
+
+
 def test_a_name_is_one_person_however_it_is_written(tmp_path: Path) -> None:
     root = folder_of(tmp_path, ["\u1112\u1161\u11ab/1.jpg", "dad/1.jpg", "dad/2.jpg"])
     assert {picture.person for picture in open_dataset(root).pictures} == {"\ud55c", "dad"}
@@ -62,6 +75,25 @@ def test_links_to_pictures_are_followed(tmp_path: Path) -> None:
     (root / "mom/2.jpg").symlink_to(originals / "a.jpg")
     pictures = {picture.name: picture.read() for picture in open_dataset(root).pictures}
     assert pictures == {"mom/1.jpg": b"mom/1.jpg", "mom/2.jpg": b"a.jpg", "dad/1.jpg": b"dad/1.jpg"}
+
+
+@pytest.mark.parametrize(("on_disk", "in_pairs"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_names_in_pairs_are_found_however_they_are_written(
+    tmp_path: Path, on_disk: str, in_pairs: str
+) -> None:
+    pairs, names = PAIRS.replace("Kim_Gu", "김구"), [name.replace("Kim_Gu", "김구") for name in LFW]
+    names = [unicodedata.normalize(on_disk, name) for name in names]  # type: ignore[arg-type]
+    root = lfw(tmp_path, unicodedata.normalize(in_pairs, pairs), names)  # type: ignore[arg-type]
+    assert open_dataset(root).folds == FOLDS
+
+
+def test_names_in_pairs_may_have_blanks(tmp_path: Path) -> None:
+    pairs, names = PAIRS.replace("Kim_Gu", "Kim Gu"), [name.replace("Kim_Gu", "Kim Gu") for name in LFW]
+    assert open_dataset(lfw(tmp_path, pairs, names)).folds == FOLDS
+
+
+def test_pairs_without_tabs_are_parted_by_blanks(tmp_path: Path) -> None:
+    assert open_dataset(lfw(tmp_path, PAIRS.replace("\t", "  "))).folds == FOLDS
 
 
 FOLDS = (
@@ -84,7 +116,7 @@ def test_lfw_unpacked_has_its_folds_and_names(tmp_path: Path) -> None:
 def test_lfw_in_its_archive_is_the_same(tmp_path: Path) -> None:
     root = lfw(tmp_path, names=())
     with tarfile.open(root / "images.tar", "w") as archive:
-        for name in (*LFW, "README"):
+        for name in (*LFW, "README", ".trash/Kim_Gu_0001.jpg"):
             member = tarfile.TarInfo(name)
             member.size = len(name)
             archive.addfile(member, io.BytesIO(name.encode()))
@@ -93,6 +125,18 @@ def test_lfw_in_its_archive_is_the_same(tmp_path: Path) -> None:
     assert {picture.name: picture.read().decode() for picture in dataset.pictures} == dict(
         zip(LFW, LFW, strict=True)
     )
+
+
+def test_an_archive_with_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    root = lfw(tmp_path, names=())
+    with tarfile.open(root / "images.tar", "w") as archive:
+        link = tarfile.TarInfo("Kim_Gu/Kim_Gu_0001.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "gone.jpg"
+        archive.addfile(link)
+    with pytest.raises(
+        UsageError, match=r"images\.tar: Kim_Gu/Kim_Gu_0001\.jpg is a link that leads nowhere"
+    ):
+        open_dataset(root)
 
 
 def test_one_number_before_the_pairs_is_one_fold(tmp_path: Path) -> None:

@@ -17,14 +17,14 @@ from tests.fakes import FAKES, PEOPLE, SIDE, make_tree
 from tests.vision import portraits
 
 from chueok.errors import ModelMissing
-from chueok.lab.datasets import Dataset, open_dataset
+from chueok.lab.datasets import Dataset, LabelledPicture, open_dataset
 from chueok.lab.evaluate import evaluate, measure
 from chueok.lab.faces import Faces, read_faces, recut
 from chueok.lab.models import LabModel, find_lab_model
 from chueok.lab.verification import Pair
 from chueok.library import open_library
 from chueok.measures import EvaluateSummary, ModelEvaluated, Verification
-from chueok.records import Box, Note
+from chueok.records import Box, Detection, Note
 from chueok.settings import Settings
 from chueok.vision.embed import open_embedder
 from chueok.vision.models.card import ModelCard, Recipe
@@ -94,7 +94,7 @@ def test_a_tight_crop_is_looked_at_again_with_a_border(tmp_path: Path, settings:
     faces = read_faces(open_dataset(make_tree(tmp_path / "set", tree)), settings, source=FAKES)
     assert (faces.people[2], faces.faceless) == ("mom", ())
     # 40 % of 64 pixels are 26: the stand-in finds its face 32 pixels into the bordered picture
-    assert faces.detections[2].box == Box(6, 6, SIDE, SIDE)
+    assert faces.seen[2][0].box == Box(6, 6, SIDE, SIDE)
     assert tuple(faces.crops[2][56, 56].tolist()) == PEOPLE["mom"]
 
 
@@ -105,7 +105,7 @@ def test_a_face_that_fills_its_picture_is_placed_with_room_around_it(
     Image.new("RGB", (100, 90), PEOPLE["mom"]).save(whole, "png")
     tree: Tree = {**TREE, "mom/0.png": whole.getvalue()}
     faces = read_faces(open_dataset(make_tree(tmp_path / "set", tree)), settings, source=FAKES)
-    assert faces.detections[2].box == Box(32 - 40, 32 - 36, SIDE, SIDE)
+    assert faces.seen[2][0].box == Box(32 - 40, 32 - 36, SIDE, SIDE)
 
 
 def test_folds_keep_the_pairs_whose_faces_were_found(tmp_path: Path, settings: Settings) -> None:
@@ -129,7 +129,28 @@ def test_another_cut_keeps_people_and_places(dataset: Dataset, settings: Setting
     faces = read_faces(dataset, settings, source=FAKES)
     again = recut(faces, lambda image, face: image[:8, :8], settings)
     assert again.crops.shape == (4, 8, 8, 3)
-    assert (again.people, again.detections) == (faces.people, faces.detections)
+    assert (again.people, again.seen) == (faces.people, faces.seen)
+
+
+def test_a_picture_is_decoded_as_finely_as_index_does_it_for_all_its_faces(
+    tmp_path: Path, settings: Settings
+) -> None:
+    large, small = (Detection(Box(0, 0, side, side), 1.0, ((0.0, 0.0),) * 5) for side in (600, 60))
+    file = io.BytesIO()
+    Image.new("RGB", (1200, 1200)).save(file, "jpeg")
+    tree: Tree = {"mom/1.jpg": file.getvalue(), "dad/1.png": ["dad"], "dad/2.png": ["dad"]}
+    faces = read_faces(open_dataset(make_tree(tmp_path / "set", tree)), settings, source=FAKES)
+    portrait = LabelledPicture("mom/1.jpg", "mom", tmp_path / "set/mom/1.jpg")
+    sides = []
+
+    def cut(image: NDArray[np.uint8], face: Detection) -> NDArray[np.uint8]:
+        sides.append(image.shape[0])
+        return image[:8, :8]
+
+    coarse = replace(settings, detector_size=150)
+    recut(replace(faces, pictures=(portrait,), seen=((large,),)), cut, coarse)
+    again = recut(replace(faces, pictures=(portrait,), seen=((large, small),)), cut, coarse)
+    assert (sides, len(again.crops)) == ([300, 1200, 1200], 1)
 
 
 # ---- models --------------------------------------------------------------------------------------
@@ -171,14 +192,14 @@ def test_every_model_is_measured_on_every_data_set(
     ]
     one = make_tree(tmp_path / "one", TREE)
     two = make_tree(tmp_path / "two", {**TREE, "dad/3.png": [], "dad/4.png": b"x", "who.png": ["ex"]})
-    ticks = iter(range(100))
+    ticks = iter(range(1024))
     events = list(
         evaluate(
             [open_dataset(one), open_dataset(two)],
             [LabModel(card, settings.models) for card in cards],
             settings,
             source=FAKES,
-            clock=lambda: next(ticks) / 1000,
+            clock=lambda: next(ticks) / 1024,  # exact
         )
     )
     evaluated = [event for event in events if isinstance(event, ModelEvaluated)]
@@ -196,7 +217,7 @@ def test_every_model_is_measured_on_every_data_set(
         unreadable=("dad/4.png",),
         lost=9,
         verification=Verification(1.0, "peak", None, 2, 4, NOTHING, NOTHING, 2, 4, 1.0, 4),
-        ms_per_face=0.25,
+        ms_per_face=1000 / 1024,
     )
     assert [event.message.removeprefix(str(two)) for event in events if isinstance(event, Note)] == [
         ": left out, for they lie in nobody's folder: who.png",
@@ -204,6 +225,16 @@ def test_every_model_is_measured_on_every_data_set(
         ": no face was found in 1 of 6 pictures: dad/3.png",
     ]
     assert replace(_last(events), seconds=0) == EvaluateSummary(2, 2, 10, 1, 1, 0)
+
+
+def test_models_of_one_name_are_called_as_they_were_typed(
+    dataset: Dataset, settings: Settings, install: Callable[[str, Recipe], ModelCard]
+) -> None:
+    same, other = (install(name, Recipe("arcface", 112)) for name in ("same", "other"))
+    models = [LabModel(card, settings.models) for card in (same, other, same)]
+    events = evaluate([dataset], models, settings, source=FAKES, names=["same", "x/o.toml", "x/same.toml"])
+    names = [event.model for event in events if isinstance(event, ModelEvaluated)]
+    assert names == ["same", "other", "x/same.toml"]
 
 
 def _last(events: Iterable[object]) -> EvaluateSummary:

@@ -85,6 +85,11 @@ def test_the_manifest_is_the_old_one_but_for_name_and_file(
         size=len(network),
         sha256=hashlib.sha256(network).hexdigest(),
     )
+    original = read_manifest(tmp_path / "float/small.toml")
+    assert report.manifest.read_text().splitlines()[:2] == [
+        f"# Made by `chueok lab quantize`, from small, sha256 {original.sha256},",
+        "# whose thresholds these are.",
+    ]
 
 
 def test_what_was_made_can_be_installed_at_once(run: Callable[..., Report], settings: Settings) -> None:
@@ -135,7 +140,7 @@ def test_the_file_stands_alone_and_tells_nothing_of_its_making(
         "crops", ["n", 3, 112, 112], "embeddings", ["n", 12],
     )  # fmt: skip
     assert (model.producer_name, len(model.metadata_props), [o.domain for o in model.opset_import]) == (
-        "chueok lab", 0, [""],
+        "chueok lab quantize", 0, [""],
     )  # fmt: skip
     assert [word for word in (b"secret.py", bytes(tmp_path)) if word in file] == []
     assert session.run(None, {"crops": np.zeros((5, 3, 112, 112), np.float32)})[0].shape == (5, 12)
@@ -170,11 +175,25 @@ def test_a_wrong_request_says_what_to_give(
 def test_a_file_of_somebody_elses_stays(run: Callable[..., Report], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/small-int8.toml").write_text("mine")
-    with pytest.raises(UsageError, match=r"small-int8.toml exists and was not made by `chueok lab`"):
+    with pytest.raises(UsageError, match=r"small-int8.toml exists and was not made by `chueok lab quantize`"):
         run()
     assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {
         "small-int8.toml": "mine"
     }
+
+
+def test_what_cannot_answer_takes_nothings_place(
+    run: Callable[..., Report], settings: Settings, crops: Path, tmp_path: Path
+) -> None:
+    run()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    mute = onnx.load_from_string(small_network("bare"))
+    (last,) = (tensor for tensor in mute.graph.initializer if tensor.name == "last")
+    last.CopyFrom(numpy_helper.from_array(np.zeros((12, 16), np.float32), "last"))
+    model = find_lab_model(str(described(tmp_path / "mute", mute.SerializeToString())), settings)
+    with pytest.raises(ModelInvalid, match="numbers that have no direction"):
+        quantize(model, Config(crops, tmp_path / "out", "small-int8", calibration=16, rounds=1), settings)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_a_folder_that_cannot_be_written_is_said_before_the_work(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import resource
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tests.lab.small import write_crops
 from torch import Tensor
 
-from chueok.errors import OperationFailed, UsageError
+from chueok.errors import LibraryLocked, OperationFailed, UsageError
 from chueok.lab.distill import Config
 from chueok.lab.students import Shape
-from chueok.lab.training import LATEST, finished_student, learn, loss
+from chueok.lab.training import LATEST, _Run, finished_student, learn, loss
 from chueok.lab.views import Variety
 from chueok.measures import LearningPoint
 
@@ -42,8 +42,11 @@ class ColourTeacher:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +58,20 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(tmp_path: Path, crops: Path) -> Config:
     """Ten steps in all, seven before the rate falls, a checkpoint after every third."""
     return Config(
-        crops, tmp_path / "run", views=40, batch=4, shape=TINY, warm_up=2, held_out=4, check_every=3
+        crops,
+        tmp_path / "run",
+        views=40,
+        batch=4,
+        shape=TINY,
+        warm_up=2,
+        held_out=4,
+        check_every=3,
     )
 
 
-def _run(config: Config) -> list[LearningPoint]:
-    return list(learn(config, ColourTeacher(), CPU))
+def _run(config: Config) -> tuple[LearningPoint, ...]:
+    *_, curve = learn(config, ColourTeacher(), CPU)
+    return curve
 
 
 def _weights(config: Config) -> dict[str, Tensor]:
@@ -99,8 +110,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     for _ in range(points):
         next(stopped, None)
     stopped.close()
-    curve = _run(config)
-    assert [point.views for point in curve] == [12, 24, 28, 36, 40]
+    assert [point.views for point in _run(config)] == [12, 24, 28, 36, 40]
     assert _same(_weights(config), _weights(whole))
 
 
@@ -145,7 +155,7 @@ def test_students_learn_what_the_teacher_answers(config: Config) -> None:
 
 
 def test_too_few_crops_are_refused_with_the_numbers(config: Config) -> None:
-    with pytest.raises(UsageError, match="holds 24 crops; 22 are held out"):
+    with pytest.raises(UsageError, match="holds 24 crops; at least 26 are needed, of which 22 are held out"):
         _run(dataclasses.replace(config, held_out=22))
 
 
@@ -157,7 +167,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(config: 
         def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
             return super().embed(crops) * np.float32(np.nan)
 
-    with pytest.raises(OperationFailed, match="no number"):
+    with pytest.raises(OperationFailed, match="no numbers any more"):
         list(learn(config, Broken(), CPU))
     assert (config.out / LATEST).read_bytes() == before
 
@@ -178,18 +188,75 @@ def test_a_full_disk_at_a_checkpoint_keeps_the_one_before(
 
 
 @pytest.fixture
-def full_disk() -> Callable[[int], None]:
+def full_disk() -> Iterator[Callable[[int], None]]:
     """Sets how large a file may grow; the kernel then says EFBIG as it says ENOSPC on a full disk."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    return lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_damaged_checkpoint_is_not_gone_on_from(config: Config) -> None:
-    _run(config)
-    (config.out / LATEST).write_bytes(b"no checkpoint")
-    with pytest.raises(OperationFailed, match="cannot be read"):
+@pytest.mark.parametrize("content", [b"no checkpoint", b"", "a list"])
+def test_a_damaged_checkpoint_is_moved_away_and_the_one_before_goes_on(
+    config: Config, tmp_path: Path, content: bytes | str
+) -> None:
+    whole = dataclasses.replace(config, out=tmp_path / "whole")
+    for each in (whole, config):
+        _run(each)
+    if isinstance(content, bytes):
+        (config.out / LATEST).write_bytes(content)
+    else:
+        torch.save([1], config.out / LATEST)
+    with pytest.raises(OperationFailed, match="move it away"):
         _run(config)
+    (config.out / LATEST).unlink()
+    assert _run(config)[-1].views == 40
+    assert _same(_weights(config), _weights(whole))
+
+
+def test_weights_that_break_in_the_last_step_are_not_saved(config: Config) -> None:
+    next(learn(config, ColourTeacher(), CPU))
+    before = (config.out / LATEST).read_bytes()
+    run = _Run(config, ColourTeacher(), CPU)
+    run.learn()
+    with torch.no_grad():
+        next(run._student.parameters()).fill_(torch.nan)
+    with pytest.raises(OperationFailed, match="no numbers any more"):
+        run.check(0.5)
+    assert (config.out / LATEST).read_bytes() == before
+
+
+def test_a_second_run_is_kept_out_of_the_folder(config: Config) -> None:
+    first = learn(config, ColourTeacher(), CPU)
+    next(first)
+    with pytest.raises(LibraryLocked, match="another chueok is learning"):
+        next(learn(config, ColourTeacher(), CPU))
+    assert _run(dataclasses.replace(config, out=config.out / "another"))
+    first.close()
+    assert _run(config)[-1].views == 40
+
+
+def test_lanes_share_weights_and_the_step_takes_the_mean_of_their_gradients(config: Config) -> None:
+    next(learn(config, ColourTeacher(), CPU))  # one checkpoint to go on from
+    run = _Run(config, ColourTeacher(), CPU)
+    mine, others = (list(lane.student.parameters()) for lane in run._lanes)
+    assert all(one.data_ptr() == other.data_ptr() for one, other in zip(mine, others, strict=True))
+    apart = _Run(config, ColourTeacher(), CPU)
+    for lane in apart._lanes:
+        lane.learn(apart.step)
+    grads = [[weight.grad for weight in lane.student.parameters()] for lane in apart._lanes]
+    run.learn()
+    for weight, one, other in zip(mine, *grads, strict=True):
+        assert weight.grad is not None and one is not None and other is not None
+        assert not torch.equal(one, other)
+        torch.testing.assert_close(weight.grad, (one + other) / 2)
+
+
+@pytest.mark.parametrize("lanes", [0, 3, 65])
+def test_lanes_must_share_a_batch_evenly(config: Config, lanes: int) -> None:
+    with pytest.raises(UsageError, match="cannot share a batch of 4 evenly"):
+        next(learn(dataclasses.replace(config, lanes=lanes), ColourTeacher(), CPU))
 
 
 def test_a_run_that_has_not_ended_has_no_student(config: Config) -> None:

@@ -115,17 +115,31 @@ def test_no_threshold_that_accepts_a_genuine_pair_decides_more_pairs_rightly(
 
 
 def test_a_threshold_lets_the_share_of_impostors_through() -> None:
-    pairs = similarities([0.98, 0.9899, 0.995, 1], [thousandth / 1000 for thousandth in range(1001)])
+    pairs = similarities([0.98, 0.9899, 0.995, 1], [part / 30_000 for part in range(30_001)])
     assert threshold_at(pairs.impostors, 1e-2) == near(0.99)
     assert threshold_at(pairs.impostors, 1e-3) == near(0.999)
-    assert tar_at(pairs, 1e-2) == 0.5
+    assert tar_at(pairs.genuine, threshold_at(pairs.impostors, 1e-2)) == 0.5
 
 
-@pytest.mark.parametrize(("pairs", "enough"), [(99, False), (100, True)])
-def test_fewer_impostor_pairs_than_one_in_far_are_too_few(pairs: int, enough: bool) -> None:
-    found = similarities([1], [0] * pairs)
-    assert (threshold_at(found.impostors, 1e-2) is not None) == enough
-    assert (tar_at(found, 1e-2) is not None) == enough
+@pytest.mark.parametrize(("far", "needed"), [(1e-2, 3_000), (1e-3, 30_000), (1e-4, 300_000)])
+def test_a_threshold_that_fewer_than_thirty_impostor_pairs_reach_is_not_given(
+    far: float, needed: int
+) -> None:
+    enough = np.linspace(0, 1, needed, dtype=np.float32)
+    assert threshold_at(enough, far) == near(1 - far)
+    assert threshold_at(enough[1:], far) is None
+
+
+def test_without_a_threshold_or_genuine_pairs_there_is_no_true_accept_rate() -> None:
+    assert tar_at(np.ones(3, np.float32), None) is None
+    assert tar_at(np.empty(0, np.float32), 0.5) is None
+
+
+def test_what_is_given_depends_on_the_number_of_impostor_pairs() -> None:
+    measured = verify(unit(*np.linspace(0, 350, 80)), [str(row // 2) for row in range(80)])
+    assert measured.impostors == 3_120
+    assert {far for far, rate in measured.tar.items() if rate is not None} == {"1e-2"}
+    assert {far for far, similarity in measured.thresholds.items() if similarity is not None} == {"1e-2"}
 
 
 def test_every_two_rows_are_compared_once() -> None:

@@ -50,11 +50,72 @@ def test_without_variety_only_light_and_side_change(crops: Tensor) -> None:
         assert max(alike) > 0.5
 
 
-def test_every_kind_of_variety_changes_views(crops: Tensor) -> None:
-    quiet = _views(crops, QUIET)
-    for kind in ("mixed", "coarse", "blurred", "compressed", "noisy"):
-        changed = _views(crops, Variety(**{**dict.fromkeys(Variety.__slots__, 0.0), kind: 1.0}))
-        assert not torch.equal(quiet, changed), kind
+@pytest.fixture
+def faces(crops: Tensor) -> Tensor:
+    return plain(crops).float()
+
+
+def _quiet(**kinds: float) -> Views:
+    """Views without variety but for the kinds given."""
+    return Views(Variety(**{**dict.fromkeys(Variety.__slots__, 0.0), **kinds}), CPU)
+
+
+def test_without_variety_faces_stay_or_are_mirrored(faces: Tensor) -> None:
+    for moved, face in zip(_quiet()._move(faces, Generator().manual_seed(1)), faces, strict=True):
+        assert any(torch.allclose(moved, side, atol=0.1) for side in (face, face.flip(2)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "least", "most"),
+    # mean distance in pixels between where points at the border were and are, for one spread of each kind:
+    # a shift of 3 pixels; 6 degrees at 56 pixels from the middle; 6 % of 56 pixels; a bend of 1.2 pixels
+    [("shift", 3.0, 1.0, 8.0), ("turn", 6.0, 1.0, 15.0), ("size", 0.06, 0.5, 9.0), ("bend", 1.2, 0.3, 4.0)],
+)
+def test_spreads_are_in_the_units_they_say(kind: str, amount: float, least: float, most: float) -> None:
+    ramps = torch.stack([torch.arange(float(SIDE)).expand(SIDE, SIDE)] * 3).expand(200, 3, SIDE, SIDE)
+    moved = _quiet(**{kind: amount})._move(ramps + 1, Generator().manual_seed(5))[:, 0, SIDE // 2, :] - 1
+    across = torch.arange(float(SIDE))
+    inside = moved > 0
+    apart = torch.minimum((moved - across).abs(), (moved - across.flip(0)).abs())[inside]
+    if kind == "turn":  # seen along the other axis: the middle row runs up or down
+        column = _quiet(turn=amount)._move(ramps + 1, Generator().manual_seed(5))[:, 0, 10, SIDE // 2] - 1
+        apart = (column - (SIDE - 1) / 2).abs()
+    assert least < apart.mean() < most
+
+
+def test_coarse_and_blurred_faces_have_less_detail_and_the_same_brightness(faces: Tensor) -> None:
+    noisy = faces + 40 * torch.randn(faces.shape, generator=Generator().manual_seed(3))
+    for kind in ("coarse", "blurred"):
+        soft = _quiet(**{kind: 1.0})._soften(noisy, Generator().manual_seed(1))
+        inner = (slice(None), slice(None), slice(8, -8), slice(8, -8))
+        detail = [
+            (picture[..., 1:] - picture[..., :-1]).abs().mean() for picture in (soft[inner], noisy[inner])
+        ]
+        assert detail[0] < 0.8 * detail[1], kind
+        torch.testing.assert_close(soft[inner].mean(), noisy[inner].mean(), atol=1.0, rtol=0)
+
+
+def test_a_mixed_face_lies_between_the_two_it_is_made_of(faces: Tensor) -> None:
+    mixed = _quiet(mixed=1.0)._mix(faces, Generator().manual_seed(1))
+    assert not torch.equal(mixed, faces)
+    assert (mixed <= faces.max(0).values + 0.01).all()
+    assert (mixed >= faces.min(0).values - 0.01).all()
+
+
+def test_a_cover_is_a_rectangle_of_at_most_half_a_side(faces: Tensor) -> None:
+    covered = _quiet(covered=1.0)._cover(faces, Generator().manual_seed(1))
+    hidden = [torch.where((face != before).any(0)) for face, before in zip(covered, faces, strict=True)]
+    sides = [int(places.max() - places.min()) for pair in hidden for places in pair if len(places)]
+    assert len(sides) >= len(faces)  # a face may be covered with itself
+    assert max(sides) <= SIDE // 2
+
+
+def test_noise_and_compression_touch_their_shares_of_the_batch(faces: Tensor) -> None:
+    spoilt = _quiet(noisy=0.5)._spoil(faces, Generator().manual_seed(1))
+    assert [not torch.equal(*pair) for pair in zip(spoilt, faces, strict=True)] == [True] * 3 + [False] * 3
+    bytes_ = faces.byte()
+    squeezed = _quiet(compressed=0.5)._compress(bytes_, Generator().manual_seed(1))
+    assert [not torch.equal(*pair) for pair in zip(squeezed, bytes_, strict=True)] == [False] * 3 + [True] * 3
 
 
 def test_where_a_crop_has_no_picture_something_stands(crops: Tensor) -> None:

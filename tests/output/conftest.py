@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from chueok.measures import (
+    DistillSummary,
     EvaluateSummary,
+    LearningPoint,
     ModelEvaluated,
     NetworkMeasured,
     QuantizeSummary,
     Verification,
 )
-from chueok.output.base import Record, open_output
+from chueok.output.base import Progress, Record, open_output
 from chueok.records import (
     Action,
     AlbumStatus,
@@ -114,6 +116,9 @@ RECORDS: tuple[Record, ...] = (
     NetworkMeasured("ours", 7_646_595, 5.123, None, None),
     NetworkMeasured("int8", 1_964_546, 1.9, 0.99871, 0.9965),
     QuantizeSummary("int8", Path("to/int8.toml"), 400, 1000, 27.5),
+    Progress("learning", "views", 16_032, 6_000_000),
+    LearningPoint(16_000, 0.41234, 0.70056, 214.2),
+    DistillSummary("student", Path("run/student.toml"), Path("run/curve.png"), 6_000_000, 0.91234, 7230.4),
     Note("by the way"),
 )
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chueok.output.base import Record
+from chueok.measures import ModelEvaluated
+from chueok.output.base import Progress, Record
 from chueok.output.jsonl import as_fields, as_line
 from chueok.records import Match, Note, Plan, ScanStarted
 
@@ -69,6 +70,9 @@ LINES = (
     '"similarity_worst":0.9965}',
     '{"schema":1,"type":"summary","command":"lab quantize","model":"int8","manifest":"to/int8.toml",'
     '"calibration":400,"compared":1000,"seconds":27.5}',
+    '{"schema":1,"type":"learning","views":16000,"loss":0.4123,"similarity":0.7006,"seconds":214.2}',
+    '{"schema":1,"type":"summary","command":"lab distill","model":"student","manifest":"run/student.toml",'
+    '"curve":"run/curve.png","views":6000000,"similarity":0.9123,"seconds":7230.4}',
 )
 
 
@@ -78,7 +82,12 @@ def test_each_record_has_its_line_and_notes_stay_on_stderr(piped: Piped, records
 
 def test_no_kind_of_record_is_forgotten(records: Records) -> None:
     assert {type(record) for record in records} == set(typing.get_args(Record))
-    assert {type(record) for record in records if as_fields(record) is None} == {ScanStarted, Plan, Note}
+    assert {type(record) for record in records if as_fields(record) is None} == {
+        ScanStarted,
+        Plan,
+        Progress,
+        Note,
+    }
 
 
 def test_a_path_that_is_not_utf8_brings_its_bytes(piped: Piped, match: Match) -> None:
@@ -95,6 +104,13 @@ def test_text_survives_though_no_control_character_is_written_raw(piped: Piped, 
     assert len(stdout.decode().splitlines()) == 1
     assert "엄마" in stdout.decode()
     assert not set(stdout.decode().rstrip("\n")) & set("\n\x1b\x9b\u202e\u2028\U000e0041")
+
+
+def test_a_models_name_as_it_was_typed_may_hold_any_byte(records: Records) -> None:
+    (record,) = (record for record in records if isinstance(record, ModelEvaluated))
+    fields = as_fields(replace(record, model="\udcff/m.toml"))
+    assert fields is not None
+    assert json.loads(as_line(fields))["model"] == "\\xff/m.toml"
 
 
 @given(st.text(st.characters(), max_size=30))

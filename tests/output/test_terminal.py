@@ -15,12 +15,14 @@ from typing import TextIO
 
 import pytest
 
-from chueok.output.base import Output, Record, open_output
+from chueok.measures import ModelEvaluated, NetworkMeasured
+from chueok.output.base import Output, Progress, Record, open_output
 from chueok.output.terminal import LiveMessages
 from chueok.records import (
     FindSummary,
     LookalikeSummary,
     Match,
+    Note,
     PhotoIndexed,
     Plan,
     ScanStarted,
@@ -118,8 +120,20 @@ def test_an_empty_library_and_an_empty_gallery_say_what_to_do(on_terminal: OnTer
 
 
 def test_every_record_has_its_place(on_terminal: OnTerminal, records: Records) -> None:
-    shown = [record for record in records if not isinstance(record, ScanStarted | PhotoIndexed | Plan)]
+    shown = [
+        record for record in records if not isinstance(record, ScanStarted | PhotoIndexed | Plan | Progress)
+    ]
     assert _trimmed(on_terminal(*shown)) == WHOLE
+
+
+def test_data_sets_of_one_name_are_shown_as_they_were_typed(
+    on_terminal: OnTerminal, records: Records
+) -> None:
+    (record,) = (record for record in records if isinstance(record, ModelEvaluated))
+    paths = [Path(name) for name in ("a/people", "b/people", "a/people", "faces/lfw")]
+    shown = _trimmed(on_terminal(*(replace(record, dataset=path) for path in paths)))
+    lists = [[line.split("  ")[0] for line in part.splitlines()[1:]] for part in shown.split("\n\n")]
+    assert lists == [["a/people", "b/people", "lfw"], *[["a/people", "b/people", "a/people", "lfw"]] * 2]
 
 
 WHOLE = """\
@@ -168,6 +182,10 @@ model    size  ms a face  similarity  worst 1 %
 ours   7.6 MB       5.12
 int8   2.0 MB       1.90      0.9987     0.9965
 calibrated with 400 crops, compared on 1,000 others in 27.5 s; install it: `chueok model fetch int8 --from to/int8.toml`
+16,000 views: loss 0.4123, similarity to the teacher 0.7006, after 3 min 34 s
+learnt from 6,000,000 views in 2 h 00 min; similarity to the teacher 0.9123; the learning curve: run/curve.png; \
+install the student: `chueok model fetch student --from run/student.toml`, or make it smaller with \
+`chueok lab quantize` first
 by the way
 """
 
@@ -213,7 +231,52 @@ def _what_stays(seen: str) -> list[str]:
     """The lines a terminal would still show: what was not overwritten after a return or a clear-line code."""
     lines = [re.split(r"\r|\x1b\[2K", line)[-1] for line in seen.split("\n")]
     plain = [re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", line).strip() for line in lines]
-    return [line for line in plain if line and "photos/s" not in line and not line.startswith("reading")]
+    return [line for line in plain if line and not re.search(r"\ws/s|^(reading|learning) ", line)]
+
+
+def test_counted_work_shows_the_rate_of_this_run_and_no_message_breaks_its_bar(screen: Screen) -> None:
+    moment = 0.0
+    messages = LiveMessages(screen.stream, colored=False, clock=lambda: moment)
+    for step in range(1, 5):
+        messages.tell(Progress("learning views", "views", 1_000_000 + 32 * step, 1_000_160))
+        moment += 2
+    messages.tell(Note("by the way"))
+    messages.tell(Progress("learning views", "views", 1_000_160, 1_000_160))
+    messages.tell(Note("the end"))
+    messages.close()
+    seen = screen.seen()
+    rates = set(re.findall(r"([\d.]+) views/s", seen))
+    assert rates == {"16.0"}
+    assert "1000032/1000160" in seen
+    assert _what_stays(seen) == ["by the way", "the end"]
+
+
+def test_the_next_lot_is_counted_anew(screen: Screen) -> None:
+    moments = iter(range(100))
+    messages = LiveMessages(screen.stream, colored=False, clock=lambda: float(next(moments)))
+    for total in (3, 2):
+        for done in range(total + 1):
+            messages.tell(Progress("reading", "pictures", done, total))
+    messages.tell(Progress("reading", "pictures", 5, 9))
+    messages.tell(Progress("reading", "pictures", 1, 7))
+    messages.close()
+    drawn = dict.fromkeys(re.findall(r"\d/\d", screen.seen()))
+    assert list(drawn) == ["0/3", "1/3", "2/3", "0/2", "1/2", "5/9", "1/7"]
+
+
+def test_rows_that_come_between_counted_work_are_one_table_below_no_bar(on_terminal: OnTerminal) -> None:
+    row = NetworkMeasured("ours", 7_646_595, 5.123, None, None)
+    counted = [Progress("learning", "views", done, 3) for done in (1, 2)]
+    assert [line[:4] for line in _what_stays(on_terminal(row, *counted, replace(row, model="mine")))] == [
+        "mode", "ours", "mine",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [{"environ": {"TERM": "dumb"}}, {"quiet": True}, {"json": True}], ids=str)
+def test_counted_work_is_not_animated_where_nothing_is(
+    on_terminal: OnTerminal, options: dict[str, object]
+) -> None:
+    assert on_terminal(Progress("learning", "views", 1, 3), **options) == ""
 
 
 def test_a_collection_shows_its_progress(screen: Screen, records: Records) -> None:

@@ -9,30 +9,16 @@ import typer
 
 from chueok.cli import options
 from chueok.cli.app import lab_app
-from chueok.cli.lab_quantize import Crops
 from chueok.cli.session import Session, command, to_the_end
 from chueok.errors import UsageError
 from chueok.output.counting import counting
 
-Out = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Gets NAME.onnx, NAME.toml, checkpoints and the curve.")
-]
-Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The new model's name.")]
-Teacher = Annotated[
-    str,
-    typer.Option(
-        "--teacher",
-        metavar="MODEL",
-        help="A model of `chueok model list`, or a manifest beside its ONNX file.",
-    ),
-]
 Student = Annotated[
     str, typer.Option("--student", metavar="SHAPE", help="How wide and deep: lite, small or medium.")
 ]
 Views = Annotated[
     int, typer.Option("--views", min=1, metavar="N", help="How many varied views of crops to learn from.")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="The same seed, the same student.")]
 Evaluate = Annotated[
     list[Path] | None,
     typer.Option(
@@ -49,13 +35,13 @@ Device = Annotated[
 @command(lab_app)
 def distill(
     session: Session,
-    crops: Crops,
-    out: Out,
-    name: Name = "student",
-    teacher: Teacher = "mobilefacenet",
+    crops: options.Crops,
+    out: options.ModelFolder,
+    name: options.NewName = None,
+    teacher: options.Teacher = "mobilefacenet",
     student: Student = "lite",
     views: Views = 1_000_000,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     evaluate: Evaluate = None,
     device: Device = "auto",
     jobs: options.Jobs = None,
@@ -77,11 +63,9 @@ def distill(
     config = Config(crops, out, views=views, shape=SHAPES[student], seed=seed)
     master = find_lab_model(teacher, settings)
     datasets = [open_dataset(path) for path in dict.fromkeys(evaluate or [])]
-    with (
-        session.output(json=json) as output,
-        counting("learning", "views", quiet=session.shared.quiet) as progress,
-    ):
-        for event in teach(config, master, name, settings, datasets, device, progress):
+    with session.output(json=json) as output:
+        progress = counting(output, "learning", "views")
+        for event in teach(config, master, name or "student", settings, datasets, device, progress):
             with to_the_end("the student had learnt"):
                 output.show(event)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,37 +11,20 @@ from chueok.cli.app import lab_app
 from chueok.cli.session import Session, command
 from chueok.records import Note
 
-Model = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL", help="A model of `chueok model list`, or a TOML manifest beside its ONNX file."
-    ),
-]
-Crops = Annotated[
-    Path,
-    typer.Option("--crops", metavar="SOURCE", help="Aligned faces: a folder of pictures or tars, or a tar."),
-]
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Gets NAME.onnx and NAME.toml.")]
-Name = Annotated[
-    str | None, typer.Option("--name", metavar="NAME", help="The new model's name. Default: MODEL-int8.")
-]
 Calibration = Annotated[
     int, typer.Option("--calibration", min=1, metavar="N", help="Crops to find the ranges with.")
-]
-Seed = Annotated[
-    int, typer.Option("--seed", min=0, metavar="N", help="Which crops; the same seed, the same file.")
 ]
 
 
 @command(lab_app)
 def quantize(
     session: Session,
-    model: Model,
-    crops: Crops,
-    out: Out,
-    name: Name = None,
+    model: options.Original,
+    crops: options.Crops,
+    out: options.ModelFolder,
+    name: options.NewName = None,
     calibration: Calibration = 400,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     json: options.Json = False,
 ) -> int:
     """Make a model a quarter of its size and two or three times as fast, with weights of eight bits.

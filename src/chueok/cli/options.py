@@ -177,6 +177,46 @@ Card = Annotated[
     Path | None, typer.Option("--card", metavar="FILE.png", help="Draw the two faces side by side.")
 ]
 
+# ---- lab ----
+
+MODEL_OR_MANIFEST = "A model of `chueok model list`, or a TOML manifest beside its ONNX file."
+
+Original = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_OR_MANIFEST)]
+Teacher = Annotated[str, typer.Option("--teacher", metavar="MODEL", help=MODEL_OR_MANIFEST)]
+Measured = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help=f"{MODEL_OR_MANIFEST} Several: side by side. Default: the library's.",
+    ),
+]
+Crops = Annotated[
+    Path,
+    typer.Option("--crops", metavar="SOURCE", help="Aligned faces: a folder of pictures or tars, or a tar."),
+]
+ModelFolder = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Gets NAME.onnx, NAME.toml, and what else is made.")
+]
+NewName = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="The new model's name; default: student (distill), MODEL-int8 (quantize).",
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=2**31 - 1,
+        metavar="N",
+        help="Decides what is left to chance: the same seed, the same model.",
+    ),
+]
+
 # ---- values ----
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.IGNORECASE)

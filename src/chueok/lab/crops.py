@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,23 +18,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ENDINGS = {".webp", ".png", ".jpg", ".jpeg"}
+_WANTED = f"give a folder of aligned {SIDE} x {SIDE} pictures (WebP, PNG or JPEG), or of tar files with such pictures"
 
 
 def load_crops(source: Path) -> NDArray[np.uint8]:
     """The crops of a tar file, or of a folder and the tar files in it: (n, 112, 112, 4) uint8 RGBA.
 
-    Alpha is 0 where a crop has no picture. Ordered by name, so that a number means the same crop on every machine;
-    50 KB of memory a crop. Raises UsageError when there is none, or one is no picture of 112 x 112 pixels.
+    Alpha is 0 where a crop has no picture. Ordered by the path below `source` (a tar counting as a folder), so that a
+    number means the same crop wherever `source` lies; 50 KB of memory a crop. Raises UsageError when there is none, or
+    one is no picture of 112 x 112 pixels.
     """
+    if not source.exists():
+        raise UsageError(f"{source} is not there; {_WANTED}")
     try:
         files = sorted(_files(source))
     except (OSError, tarfile.TarError) as error:
         raise UsageError(f"{source} cannot be read as crops: {error}") from error
     if not files:
-        raise UsageError(
-            f"{source} holds no crops; give a folder of aligned {SIDE} x {SIDE} pictures (WebP, PNG or JPEG), "
-            f"or of tar files with such pictures"
-        )
+        raise UsageError(f"{source} holds no crops; {_WANTED}")
     crops = np.empty((len(files), SIDE, SIDE, 4), np.uint8)
     for number, (name, data) in enumerate(files):
         crops[number] = _decode(name, data)
@@ -42,16 +43,38 @@ def load_crops(source: Path) -> NDArray[np.uint8]:
 
 
 def _files(source: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of every crop, still compressed."""
-    for path in [source, *source.rglob("*")] if source.is_dir() else [source]:
-        if path.suffix.lower() in _ENDINGS:
-            yield str(path.relative_to(source.parent)), path.read_bytes()
-        elif path.suffix.lower() == ".tar":
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    file = archive.extractfile(member)
-                    if file is not None and Path(member.name).suffix.lower() in _ENDINGS:
-                        yield f"{path.name}/{member.name}", file.read()
+    """Path below the source and content of every crop, still compressed."""
+    folder, paths = (source, source.rglob("*")) if source.is_dir() else (source.parent, [source])
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        if _is_crop(path.name) and path.is_file():
+            yield name, path.read_bytes()
+        elif path.suffix.lower() == ".tar" and path.is_file():
+            for member, data in archived(path, _is_crop):
+                yield f"{name}/{member}", data
+
+
+def archived(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """Path and content of those files in a tar whose path is wanted, links in it followed.
+
+    Raises OSError and TarError for what is no tar, UsageError for a link that leads nowhere.
+    """
+    with tarfile.open(path) as archive:
+        for member in archive:
+            if not wanted(member.name):
+                continue
+            try:
+                file = archive.extractfile(member)
+            except (KeyError, RecursionError) as error:  # the latter of links that lead in a circle
+                raise UsageError(
+                    f"{path}: {member.name} is a link that leads nowhere; pack it anew"
+                ) from error
+            if file is not None:
+                yield member.name, file.read()
+
+
+def _is_crop(name: str) -> bool:
+    return Path(name).suffix.lower() in _ENDINGS
 
 
 def _decode(name: str, data: bytes) -> NDArray[np.uint8]:

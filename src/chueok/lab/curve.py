@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from chueok.errors import OperationFailed, UsageError
@@ -21,17 +22,30 @@ def check_matplotlib() -> None:
 def write_curve(curve: Sequence[LearningPoint], folder: Path) -> None:
     """Write `curve.csv` and `curve.png`, or replace them. Raises OperationFailed."""
     try:
-        with (folder / "curve.csv").open("w", newline="") as file:
+        with _replacing(folder / "curve.csv") as path, path.open("w", newline="") as file:
             table = csv.writer(file)
             table.writerow(["views", "loss", "similarity", "seconds"])
             table.writerows(
                 (p.views, f"{p.loss:.4f}", f"{p.similarity:.4f}", round(p.seconds)) for p in curve
             )
-        _draw(curve, folder / "curve.png")
+        with _replacing(folder / "curve.png") as path:
+            _draw(curve, path)
     except OSError as error:
         raise OperationFailed(
-            f"the learning curve cannot be written to {folder}: {error.strerror or error}"
+            f"the learning curve cannot be written to {folder}: {error.strerror or error}; make room and run the same "
+            "command again"
         ) from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Another name to write to, which takes this one's place when it is whole."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _draw(curve: Sequence[LearningPoint], path: Path) -> None:
@@ -45,4 +59,4 @@ def _draw(curve: Sequence[LearningPoint], path: Path) -> None:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")

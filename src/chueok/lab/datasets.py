@@ -7,11 +7,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from chueok.errors import UsageError
 from chueok.flow.paths import as_path, real
 from chueok.flow.walk import is_photo_name
+from chueok.lab.crops import archived
 from chueok.lab.verification import Pair
 
 PAIRS, ARCHIVE = "pairs.txt", "images.tar"
@@ -55,8 +56,8 @@ class Dataset:
 def open_dataset(path: Path | str) -> Dataset:
     """The data set at a path: LFW where there is a pairs.txt, else a folder per person.
 
-    A person's pictures may lie in sub-folders; hidden files, and files not named as pictures, are passed over. Raises
-    UsageError, saying what a data set must look like.
+    A person's pictures may lie in sub-folders; hidden files and folders, and files not named as pictures, are passed
+    over. Raises UsageError, saying what a data set must look like.
     """
     folder = as_path(path)
     if not folder.is_dir():
@@ -93,10 +94,16 @@ def _folders(folder: Path) -> Dataset:
         for entry in entries
         if entry.is_dir()
         for path in sorted(entry.rglob("*"))
-        if is_photo_name(path.name)
+        if _is_picture(path.relative_to(folder)) and path.is_file()
     ]
-    loose = [entry.name for entry in entries if not entry.is_dir() and is_photo_name(entry.name)]
+    loose = [entry.name for entry in entries if is_photo_name(entry.name) and entry.is_file()]
     return Dataset(folder, tuple(pictures), loose=tuple(loose))
+
+
+def _is_picture(path: PurePath | str) -> bool:
+    """Whether a file at this path below a data set is taken for a picture: neither it nor a folder above is hidden."""
+    path = PurePath(path)
+    return is_photo_name(path.name) and not any(part.startswith(".") for part in path.parts)
 
 
 # ---- LFW -----------------------------------------------------------------------------------------
@@ -110,7 +117,7 @@ def _lfw(folder: Path) -> Dataset:
     )
     numbers: dict[str, int] = {}
     for number, picture in enumerate(pictures):
-        stem = Path(picture.name).stem
+        stem = _name(Path(picture.name).stem)
         if numbers.setdefault(stem, number) != number:
             raise UsageError(
                 f"{folder} has two pictures {stem}: {pictures[numbers[stem]].name} and {picture.name}"
@@ -119,16 +126,13 @@ def _lfw(folder: Path) -> Dataset:
 
 
 def _archived(archive: Path) -> Iterator[LabelledPicture]:
-    with tarfile.open(archive) as files:
-        for member in files:
-            file = files.extractfile(member)
-            if file is not None and is_photo_name(Path(member.name).name):
-                yield LabelledPicture(member.name, _person(member.name), archive / member.name, file.read())
+    for name, data in archived(archive, _is_picture):
+        yield LabelledPicture(name, _person(name), archive / name, data)
 
 
 def _unpacked(folder: Path) -> Iterator[LabelledPicture]:
     for path in folder.rglob("*"):
-        if is_photo_name(path.name):
+        if _is_picture(path.relative_to(folder)) and path.is_file():
             yield LabelledPicture(str(path.relative_to(folder)), _person(path.name), real(path))
 
 
@@ -157,8 +161,12 @@ def _folds(path: Path, numbers: dict[str, int]) -> tuple[tuple[Pair, ...], ...]:
 
 
 def _pair(path: Path, line: str, numbers: dict[str, int]) -> Pair:
-    """`name i j` is one person, `name i other j` are two. Raises UsageError."""
-    words = line.split()
+    """`name i j` is one person, `name i other j` are two. Raises UsageError.
+
+    Tabs between them, so that a name may have blanks; where a line has no tab, blanks.
+    """
+    line = _name(line.strip())
+    words = line.split("\t" if "\t" in line else None)
     try:
         person, one, other, another = words if len(words) == 4 else (*words[:2], *words[:1], *words[2:])
         first, second = f"{person}_{int(one):04}", f"{other}_{int(another):04}"

@@ -10,7 +10,6 @@ Importing this file imports torch.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,11 +19,12 @@ import torch
 
 from chueok.errors import UsageError
 from chueok.lab.curve import check_matplotlib, write_curve
-from chueok.lab.delivery import delivery
+from chueok.lab.delivery import Maker, delivery
 from chueok.lab.graduate import graduate
 from chueok.lab.students import SHAPES, Shape
 from chueok.lab.training import finished_student, learn
 from chueok.lab.views import Variety
+from chueok.library import cores
 from chueok.measures import DistillSummary, LearningPoint, ModelEvaluated
 from chueok.records import Note
 from chueok.vision.models.card import embedding_key
@@ -95,15 +95,13 @@ def distill(
     config = replace(config, teacher=embedding_key(plain))
     where = find_device(device)
     if where.type != "cpu":
-        config = replace(config, lanes=1)
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // config.lanes))  # of every lane
+        config = replace(config, lanes=1)  # one GPU
+    torch.set_num_threads(max(1, cores() // config.lanes))  # of every lane
     embedder = replace(teacher, card=plain).embedder(settings)
-    with delivery(config.out, name) as delivered:
-        curve = []
-        for point in learn(config, embedder, where, progress):
-            curve.append(point)
+    with delivery(config.out, name, Maker.DISTILL, teacher) as delivered:
+        for curve in learn(config, embedder, where, progress):
             write_curve(curve, config.out)
-            yield point
+            yield curve[-1]
         student = finished_student(config)
         yield from graduate(student, teacher.card, delivered, datasets, settings)
     last = curve[-1]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from chueok.lab.datasets import Dataset
 from chueok.lab.faces import Faces, Progress, read_faces, recut
 from chueok.lab.models import LabModel
+from chueok.lab.timing import milliseconds
 from chueok.lab.verification import verify
 from chueok.measures import EvaluateSummary, ModelEvaluated, Verification
 from chueok.records import Note
 from chueok.settings import Settings
-from chueok.vision.align import TEMPLATE_PIXELS
 from chueok.vision.reader import NETWORKS, ReaderSource
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NAMED = 5  # pictures named in a note; --json names all
+_ROUNDS = 20  # of timing: 40 calls, 0.1 s for a small model; the median's jitter is then a few per cent
 
 Event = Note | ModelEvaluated | EvaluateSummary
 
@@ -38,12 +39,14 @@ def evaluate(
     *,
     source: ReaderSource = NETWORKS,
     progress: Progress = lambda read, pictures: None,
-    clock: Callable[[], float] = time.process_time,
+    names: Sequence[str] = (),
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Event]:
     """Measure every model on every data set; a summary comes last.
 
-    Nothing is kept: faces are read into a passing library. clock: processor seconds, which other programs do not
-    lengthen. Raises ModelMissing before anything is read, ModelInvalid, OperationFailed.
+    Nothing is kept: faces are read into a passing library. names: what to call the models where their own names
+    repeat, as they were typed. clock: seconds. Raises ModelMissing before anything is read, ModelInvalid,
+    OperationFailed.
     """
     started = time.monotonic()
     for model in models:
@@ -57,39 +60,36 @@ def evaluate(
         faceless += len(faces.faceless)
         unreadable += len(faces.unreadable)
         yield from _notes(faces)
-        for model in models:
-            yield _evaluated(faces, model, settings, clock)
+        for model, called in zip(models, _told_apart(models, names), strict=True):
+            yield _evaluated(faces, model, called, settings, clock)
     seconds = time.monotonic() - started
     yield EvaluateSummary(len(datasets), len(models), pictures, faceless, unreadable, seconds)
 
 
+def _told_apart(models: Sequence[LabModel], names: Sequence[str]) -> list[str]:
+    """What to call the models: their own names, and what was typed where several have one name."""
+    own = [model.card.name for model in models]
+    return [typed if own.count(name) > 1 else name for name, typed in zip(own, names or own, strict=True)]
+
+
 def _evaluated(
-    faces: Faces, model: LabModel, settings: Settings, clock: Callable[[], float]
+    faces: Faces, model: LabModel, called: str, settings: Settings, clock: Callable[[], float]
 ) -> ModelEvaluated:
-    card, embedder = model.card, model.embedder(settings)
-    if (card.recipe.crop, card.recipe.pixels) != ("arcface", TEMPLATE_PIXELS):
+    embedder = model.embedder(settings)
+    if not model.takes_aligned_crops:
         faces = recut(faces, embedder.crop, settings)
-    seconds = 0.0
-
-    def embed(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        nonlocal seconds
-        started = clock()
-        vectors = embedder.embed(list(crops))
-        seconds = clock() - started
-        return vectors
-
-    verification = measure(faces, embed)
+    timed = [milliseconds([embedder], crop, _ROUNDS, clock=clock)[0] for crop in faces.crops[:1]]
     return ModelEvaluated(
         dataset=faces.dataset.path,
-        model=card.name,
-        sha256=card.sha256,
+        model=called,
+        sha256=model.card.sha256,
         pictures=len(faces.dataset.pictures),
         people=faces.dataset.people,
         faceless=faces.faceless,
         unreadable=tuple(name for name, _ in faces.unreadable),
         lost=faces.lost,
-        verification=verification,
-        ms_per_face=1000 * seconds / len(faces.crops) if len(faces.crops) else None,
+        verification=measure(faces, lambda crops: embedder.embed(list(crops))),
+        ms_per_face=timed[0] if timed else None,
     )
 
 

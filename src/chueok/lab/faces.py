@@ -34,18 +34,20 @@ CRAMPED = 0.7  # of the picture's shorter side: the longer side of a face's box
 BORDER = 0.4  # of a picture's sides, on each: a face that fills the picture then takes 1 / 1.8 of it
 
 Progress = Callable[[int, int], None]  # pictures read, and all
+# The faces found in a picture, in pixels of the upright full-size picture, the one that counts first
+Seen = tuple[Detection, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Faces:
     """The faces of a data set, one a picture, where one was found.
 
-    `crops[i]`, uint8 RGB, shows `people[i]`; its face lies in `pictures[i]` at `detections[i]`.
+    `crops[i]`, uint8 RGB, shows `people[i]`; its face lies in `pictures[i]` at `seen[i][0]`.
     """
 
     dataset: Dataset
     pictures: tuple[LabelledPicture, ...]
-    detections: tuple[Detection, ...]  # in pixels of the upright full-size picture
+    seen: tuple[Seen, ...]  # how finely `chueok index` decodes a picture depends on all its faces
     crops: NDArray[np.uint8]  # (n, 112, 112, 3), aligned to the ArcFace template, unless recut
     faceless: tuple[str, ...]  # names of pictures in which no face was found
     unreadable: tuple[tuple[str, str], ...]  # names of pictures that cannot be read, with the reason
@@ -96,14 +98,16 @@ def read_faces(
         with open_library(passing, settings=settings, model=DEFAULT_MODEL, source=source) as library:
             found = _find_faces(library, dataset.pictures, progress)
     shown = [
-        (picture, face) for picture in dataset.pictures if isinstance(face := found[picture.path], Detection)
+        (picture, seen)
+        for picture in dataset.pictures
+        if not isinstance(seen := found[picture.path], UnreadablePhoto) and seen
     ]
     faces = Faces(
         dataset=dataset,
         pictures=tuple(picture for picture, _ in shown),
-        detections=tuple(face for _, face in shown),
+        seen=tuple(seen for _, seen in shown),
         crops=np.empty((0, TEMPLATE_PIXELS, TEMPLATE_PIXELS, 3), np.uint8),
-        faceless=tuple(picture.name for picture in dataset.pictures if found[picture.path] is None),
+        faceless=tuple(picture.name for picture in dataset.pictures if found[picture.path] == ()),
         unreadable=tuple(
             (picture.name, str(error))
             for picture in dataset.pictures
@@ -119,9 +123,9 @@ def recut(faces: Faces, cut: Cut, settings: Settings) -> Faces:
     settings: those the faces were read with. Raises OperationFailed when a picture has changed since.
     """
     crops = []
-    for picture, face in zip(faces.pictures, faces.detections, strict=True):
+    for picture, seen in zip(faces.pictures, faces.seen, strict=True):
         try:
-            crops += read_crops(picture.read(), [face], settings.detector_size, cut)
+            crops.append(read_crops(picture.read(), seen, settings.detector_size, cut)[0])
         except UnreadablePhoto as error:
             raise OperationFailed(
                 f"{picture.path} could be read a moment ago: {error}. Run it again"
@@ -149,29 +153,30 @@ class _Border:
 
 def _find_faces(
     library: Library, pictures: Sequence[LabelledPicture], progress: Progress
-) -> dict[Path, Detection | UnreadablePhoto | None]:
-    """The face of every picture by its path; None where there is none."""
+) -> dict[Path, Seen | UnreadablePhoto]:
+    """The faces of every picture by its path."""
     tasks = {picture.path: ReadingTask(picture.path, data=picture.data) for picture in pictures}
-    found: dict[Path, Detection | UnreadablePhoto | None] = {}
+    found: dict[Path, Seen | UnreadablePhoto] = {}
     cramped = []
     for task, reading in library.run_pool(tasks.values()):
-        found[task.path] = reading if isinstance(reading, UnreadablePhoto) else _central(reading)
+        found[task.path] = reading if isinstance(reading, UnreadablePhoto) else _seen(reading)
         if isinstance(reading, PhotoReading) and _is_cramped(reading):
             cramped.append(task)
         progress(len(found), len(tasks))
-    for read, (path, face) in enumerate(_look_again(library, cramped), len(tasks) + 1):
-        found[path] = face or found[path]
+    for read, (path, seen) in enumerate(_look_again(library, cramped), len(tasks) + 1):
+        found[path] = seen or found[path]
         progress(read, len(tasks) + len(cramped))
     return found
 
 
 def _is_cramped(reading: PhotoReading) -> bool:
     """Whether the detector may not have had room for the face."""
-    face = _central(reading)
-    return face is None or max(face.box.width, face.box.height) > CRAMPED * min(reading.width, reading.height)
+    seen = _seen(reading)
+    room = CRAMPED * min(reading.width, reading.height)
+    return not seen or max(seen[0].box.width, seen[0].box.height) > room
 
 
-def _look_again(library: Library, tasks: Sequence[ReadingTask]) -> Iterator[tuple[Path, Detection | None]]:
+def _look_again(library: Library, tasks: Sequence[ReadingTask]) -> Iterator[tuple[Path, Seen]]:
     """The faces that a border around the pictures brings out, in pixels of the pictures without it."""
     borders: dict[Path, _Border] = {}
 
@@ -182,8 +187,8 @@ def _look_again(library: Library, tasks: Sequence[ReadingTask]) -> Iterator[tupl
                 yield again
 
     for task, reading in library.run_pool(bordered()):
-        face = None if isinstance(reading, UnreadablePhoto) else _central(reading)
-        yield task.path, face and borders[task.path].without(face)
+        seen = () if isinstance(reading, UnreadablePhoto) else _seen(reading)
+        yield task.path, tuple(map(borders[task.path].without, seen))
 
 
 def _with_border(task: ReadingTask, size: int) -> tuple[ReadingTask, _Border]:
@@ -202,12 +207,12 @@ def _with_border(task: ReadingTask, size: int) -> tuple[ReadingTask, _Border]:
     return ReadingTask(task.path, data=file.getvalue()), border
 
 
-def _central(reading: PhotoReading) -> Detection | None:
-    """The face nearest the middle of the picture, sideways and upwards together."""
+def _seen(reading: PhotoReading) -> Seen:
+    """The faces of a picture, the one nearest its middle, sideways and upwards together, first."""
 
     def distance(face: Detection) -> float:
         box = face.box
         across = box.x + box.width / 2 - reading.width / 2
         return abs(across) + abs(box.y + box.height / 2 - reading.height / 2)
 
-    return min((face.detection for face in reading.faces), key=distance, default=None)
+    return tuple(sorted((face.detection for face in reading.faces), key=distance))

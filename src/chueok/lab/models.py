@@ -30,10 +30,15 @@ class LabModel:
         """Nothing, when the weights are there. Raises ModelMissing, ModelInvalid, OperationFailed."""
         weights_path(self.card, self.folder)
 
+    @property
+    def takes_aligned_crops(self) -> bool:
+        """Whether the model takes the crops that the lab has, aligned to the ArcFace template at its own size."""
+        return (self.card.recipe.crop, self.card.recipe.pixels) == ("arcface", TEMPLATE_PIXELS)
+
     def check_crops(self) -> None:
         """Nothing, when the model takes the crops that the lab has. Raises UsageError."""
         recipe = self.card.recipe
-        if (recipe.crop, recipe.pixels) != ("arcface", TEMPLATE_PIXELS):
+        if not self.takes_aligned_crops:
             raise UsageError(
                 f"the model {self.card.name!r} takes other crops ({recipe.crop}, {recipe.pixels} pixels); the lab "
                 f"has faces aligned to the ArcFace template at {TEMPLATE_PIXELS} pixels"

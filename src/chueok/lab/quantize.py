@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chueok.errors import UsageError
+from chueok.lab.backgrounds import BLACK, on_background
 from chueok.lab.crops import load_crops
-from chueok.lab.delivery import delivery
-from chueok.lab.eight_bit import Rounding, eight_bit
+from chueok.lab.delivery import Maker, delivery
+from chueok.lab.eight_bit import eight_bit
+from chueok.lab.timing import milliseconds
 from chueok.measures import NetworkMeasured, QuantizeSummary
 from chueok.vision.embed import OnnxEmbedder
 from chueok.vision.runtime import open_session
@@ -39,7 +40,6 @@ class Config:
     held_out: int = 1000  # crops to compare on: the worst 1 % are ten faces
     seed: int = 0
     rounds: int = 40  # of timing; the median of so many shrugs off what else the machine does
-    rounding: Rounding = field(default_factory=Rounding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +61,28 @@ def quantize(model: LabModel, config: Config, settings: Settings) -> Report:
     began = time.monotonic()
     model.check_crops()
     network = model.network(settings)
-    with delivery(config.folder, config.name) as delivered:
+    with delivery(config.folder, config.name, Maker.QUANTIZE, model) as delivered:
         calibration, held_out = _choose(load_crops(config.crops), config)
         before = OnnxEmbedder(model.card, open_session(network))
-        made = eight_bit(network, before.prepare(calibration), config.rounding)
-        card = delivered.put(_described(model.card), made, _remark(model.card))
+        made = eight_bit(network, before.prepare(calibration))
+        card = _described(model.card, config.name)
         after = OnnxEmbedder(card, open_session(made))
         networks = _compare((before, after), (len(network), len(made)), held_out, config)
+        card = delivered.put(
+            card, made, _remark(model.card)
+        )  # only what has answered takes an older file's place
     seconds = time.monotonic() - began
     summary = QuantizeSummary(card.name, delivered.manifest, len(calibration), len(held_out), seconds)
     return Report(card, delivered.manifest, networks, summary)
 
 
-def _described(original: ModelCard) -> ModelCard:
-    """Thresholds stay the float network's: similarities differ by about 0.01."""
-    return dataclasses.replace(original, description=f"{original.description}; eight-bit")
+def _described(original: ModelCard, name: str) -> ModelCard:
+    """Thresholds stay the float network's."""
+    return dataclasses.replace(original, name=name, description=f"{original.description}; eight-bit")
 
 
 def _remark(original: ModelCard) -> str:
-    origin = f"quantize` from {original.name}, sha256 {original.sha256}"
+    origin = f"from {original.name}, sha256 {original.sha256}"
     return origin + (",\nwhose thresholds these are." if original.thresholds else ".")
 
 
@@ -94,15 +97,8 @@ def _choose(crops: NDArray[np.uint8], config: Config) -> tuple[NDArray[np.uint8]
     order = chance.permutation(len(crops))
     first, others = np.split(crops[order[: config.calibration + config.held_out]], [config.calibration])
     # chueok's own crops end in black; other crops of the same photo's border may end in anything
-    colours = chance.integers(0, 256, (len(first), 1, 1, 3)) * chance.integers(0, 2, (len(first), 1, 1, 1))
-    return _before(first, colours), _before(others, np.zeros((1, 1, 1, 3), np.int64))
-
-
-def _before(crops: NDArray[np.uint8], colours: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """(n, s, s, 4) RGBA over (n, 1, 1, 3) or (1, 1, 1, 3) colours 0..255 -> (n, s, s, 3) RGB."""
-    share = crops[..., 3:].astype(np.float32) / 255
-    mixed = share * crops[..., :3] + (1 - share) * colours.astype(np.float32)
-    return np.rint(mixed).astype(np.uint8)
+    colours = chance.integers(0, 256, (len(first), 3)) * chance.integers(0, 2, (len(first), 1))
+    return on_background(first, colours.astype(np.uint8)), on_background(others, BLACK)
 
 
 def _compare(
@@ -111,23 +107,8 @@ def _compare(
     """Both networks' size and time, and how near the second's embeddings are to the first's."""
     before, after = (embedder.embed(list(crops)) for embedder in forms)
     alike = (before * after).sum(axis=1)
-    slow, fast = _milliseconds(forms, crops[0], config.rounds)
+    slow, fast = milliseconds(forms, crops[0], config.rounds)
     return (
         NetworkMeasured(forms[0].name, sizes[0], slow, None, None),
         NetworkMeasured(forms[1].name, sizes[1], fast, float(alike.mean()), float(np.quantile(alike, 0.01))),
     )
-
-
-def _milliseconds(
-    forms: tuple[OnnxEmbedder, OnnxEmbedder], crop: NDArray[np.uint8], rounds: int
-) -> tuple[float, float]:
-    """The median time of one face, by turns: what else the machine does then slows both. One core, see runtime.py."""
-    taken: tuple[list[float], list[float]] = [], []
-    for _ in range(rounds):
-        for embedder, times in zip(forms, taken, strict=True):
-            embedder.embed([crop])  # its weights are back in the cache
-            began = time.perf_counter()
-            embedder.embed([crop])
-            times.append(time.perf_counter() - began)
-    slow, fast = (1000 * statistics.median(times) for times in taken)
-    return slow, fast

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from chueok.errors import OperationFailed, UsageError
-from chueok.lab.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from chueok.lab.checkpoint import Checkpoint, alone_in, load_checkpoint, save_checkpoint
 from chueok.lab.crops import load_crops
 from chueok.lab.students import Student
 from chueok.lab.views import Views, plain
@@ -39,21 +39,29 @@ def learn(
     teacher: Embedder,
     device: torch.device,
     progress: Callable[[int, int], None] = lambda views, all_views: None,
-) -> Generator[LearningPoint]:
-    """Train, or go on where the last checkpoint in `config.out` stands; yields a LearningPoint after each checkpoint.
+) -> Generator[tuple[LearningPoint, ...]]:
+    """Train, or go on where the last checkpoint in `config.out` stands; yields the curve after each checkpoint.
 
-    teacher: answers (112, 112, 3) uint8 crops. The same config gives the same weights however often it is stopped, on
-    the same kind of CPU with as many threads. `finished_student` opens the result. Raises UsageError, OperationFailed.
+    A run that goes on yields first what was learnt before. teacher: answers (112, 112, 3) uint8 crops. The same config
+    gives the same weights however often it is stopped, on the same kind of CPU with as many threads. `finished_student`
+    opens the result. Raises UsageError, LibraryLocked, OperationFailed.
     """
-    run = _Run(config, teacher, device)
-    yield from run.curve
-    while run.step < config.steps:
-        until = min(stop for stop in (run.next_check, config.fall_begins, config.steps) if stop > run.step)
-        losses = []
-        while run.step < until:
-            losses.append(run.learn())
-            progress(run.step * config.batch, config.steps * config.batch)
-        yield run.check(sum(losses) / len(losses))
+    if not 1 <= config.lanes <= MOST_LANES or config.batch % config.lanes:
+        raise UsageError(f"{config.lanes} lanes cannot share a batch of {config.batch} evenly")
+    with alone_in(config.out):
+        run = _Run(config, teacher, device)
+        if run.curve:
+            yield run.curve
+        while run.step < config.steps:
+            until = min(
+                stop for stop in (run.next_check, config.fall_begins, config.steps) if stop > run.step
+            )
+            losses = []
+            while run.step < until:
+                losses.append(run.learn())
+                progress(run.step * config.batch, config.steps * config.batch)
+            run.check(sum(losses) / len(losses))
+            yield run.curve
 
 
 def finished_student(config: Config) -> Student:
@@ -78,7 +86,7 @@ def loss(answers: Tensor, lessons: Tensor, relations: float) -> tuple[Tensor, Te
 
 
 class _Lane:
-    """One core's share of a step: views, lessons and gradients of its own."""
+    """One core's share of every step: views, lessons and gradients of its own."""
 
     def __init__(self, number: int, config: Config, school: _School, student: Student) -> None:
         self.student = student
@@ -107,8 +115,8 @@ class _School:
         self.crops = torch.from_numpy(load_crops(config.crops))
         if len(self.crops) < config.held_out + config.batch:
             raise UsageError(
-                f"{config.crops} holds {len(self.crops)} crops; {config.held_out} are held out to measure by, and "
-                f"a step takes {config.batch} more"
+                f"{config.crops} holds {len(self.crops):,} crops; at least {config.held_out + config.batch:,} are "
+                f"needed, of which {config.held_out:,} are held out to measure by"
             )
         order = torch.randperm(len(self.crops), generator=torch.Generator().manual_seed(config.seed))
         self.taught = order[config.held_out :]
@@ -146,6 +154,7 @@ class _Run:
         self._pool = ThreadPoolExecutor(config.lanes)
         self.step = 0
         self.curve: tuple[LearningPoint, ...] = ()
+        self._spent, self._started = 0.0, time.monotonic()
         self._resume()
 
     @property
@@ -166,8 +175,8 @@ class _Run:
         self.step += 1
         return float(sum(losses)) / len(losses)
 
-    def check(self, mean_loss: float) -> LearningPoint:
-        """Measure on the held-out crops, and save."""
+    def check(self, mean_loss: float) -> None:
+        """Add a point to the curve, measured on the held-out crops, and save. Raises OperationFailed."""
         self._student.eval()
         parts = torch.split(self._school.held_out, self._config.batch)
         with torch.inference_mode():
@@ -176,14 +185,13 @@ class _Run:
         similarity = (answers * self._held_out_lessons).sum(1).mean().item()
         seconds = self._spent + time.monotonic() - self._started
         point = LearningPoint(self.step * self._config.batch, mean_loss, similarity, seconds)
-        if not math.isfinite(mean_loss):
+        if not (math.isfinite(mean_loss) and math.isfinite(similarity)):
             raise OperationFailed(
-                f"the loss is no number any more after {point.views:,} views; choose a lower rate. The checkpoint "
-                "before is kept"
+                f"after {point.views:,} views the student's answers are no numbers any more; the checkpoint before is "
+                "kept. Begin again in another folder with another --seed"
             )
         self.curve = (*self.curve, point)
         self._save()
-        return point
 
     def _save(self) -> None:
         checkpoint = Checkpoint(
@@ -199,31 +207,39 @@ class _Run:
             save_checkpoint(checkpoint, self._config.out / LEVEL)
 
     def _resume(self) -> None:
-        """Take up the last checkpoint, or, where the run has been made longer, the last before its rate fell."""
-        latest, level = (load_checkpoint(self._config.out / name) for name in (LATEST, LEVEL))
-        found = latest if latest is None or latest.steps == self._config.steps else level
-        self._spent, self._started = 0.0, time.monotonic()
+        """Go on from an earlier run's checkpoint, where there is one. Raises UsageError, OperationFailed."""
+        config, found = self._config, self._earlier()
         if found is None:
             return
         if found.origin != self._origin:
             raise UsageError(
-                f"{self._config.out} holds a run with another recipe, other crops or another teacher; "
-                "give another folder, or delete it"
+                f"{config.out} holds a run with another recipe, other crops, another teacher or another device; give "
+                "another folder, or delete it"
             )
-        if found is level and found.step > self._config.fall_begins:
+        fell = found.step > config.fall_begins or found.step > round(found.steps * (1 - config.fall))
+        if found.steps != config.steps and fell:
             raise UsageError(
-                f"the run in {self._config.out} has seen {found.step * self._config.batch:,} views before its rate "
-                f"fell; it can be made longer, not shorter"
+                f"the run in {config.out} has seen {found.step * config.batch:,} views before its rate fell; it can be "
+                "made longer, not shorter"
             )
         self._student.load_state_dict(found.student)
         self._optimizer.load_state_dict(found.optimizer)
         self.step, self.curve = found.step, found.curve
         self._spent = found.curve[-1].seconds
 
+    def _earlier(self) -> Checkpoint | None:
+        """The last checkpoint; of a run that is made longer, the last before its rate fell."""
+        latest = load_checkpoint(self._config.out / LATEST)
+        if latest is not None and latest.steps == self._config.steps:
+            return latest
+        return load_checkpoint(self._config.out / LEVEL) or latest
+
 
 def computes_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware: then a step takes a third of the time."""
-    return device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def _twin(student: Student) -> Student:

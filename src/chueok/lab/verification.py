@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 # Written as model cards write them. 1e-3 is what `chueok find` acts on; rarer ones need more pictures than most have
 FARS = {"1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4}
+# False accepts that a threshold must rest on: with 30 of them the true rate lies within 30 % of the measured one, with
+# 90 % confidence (Doddington's "rule of 30"; ISO/IEC 19795-1, annex B)
+ENOUGH = 30
 _BLOCK = 1024  # rows compared at a time: 1024 x 5,000 similarities are 20 MB
 
 
@@ -51,6 +54,7 @@ def verify(
         accuracy, threshold = fold_accuracy(parts)
     else:
         threshold, accuracy = best_threshold(parts[0], balanced=not folds)
+    thresholds = {name: threshold_at(everything.impostors, far) for name, far in FARS.items()}
     share, probes = rank1(vectors, people)
     return Verification(
         accuracy=accuracy,
@@ -58,8 +62,8 @@ def verify(
         threshold=threshold,
         compared_genuine=sum(len(part.genuine) for part in parts),
         compared_impostors=sum(len(part.impostors) for part in parts),
-        tar={name: tar_at(everything, far) for name, far in FARS.items()},
-        thresholds={name: threshold_at(everything.impostors, far) for name, far in FARS.items()},
+        tar={name: tar_at(everything.genuine, threshold) for name, threshold in thresholds.items()},
+        thresholds=thresholds,
         genuine=len(everything.genuine),
         impostors=len(everything.impostors),
         rank1=share,
@@ -140,18 +144,17 @@ def best_threshold(pairs: Similarities, *, balanced: bool = False) -> tuple[floa
 
 
 def threshold_at(impostors: NDArray[np.float32], far: float) -> float | None:
-    """The similarity that a share `far` of the impostor pairs reaches; None with fewer than 1 / far of them."""
-    if len(impostors) * far < 1:
+    """The similarity that a share `far` of the impostor pairs reaches; None where these are fewer than 30."""
+    if len(impostors) < round(ENOUGH / far):
         return None
     return float(np.quantile(impostors, 1 - far))
 
 
-def tar_at(pairs: Similarities, far: float) -> float | None:
-    """The true accept rate at a false accept rate: the share of genuine pairs that reach `threshold_at`."""
-    threshold = threshold_at(pairs.impostors, far)
-    if threshold is None or not len(pairs.genuine):
+def tar_at(genuine: NDArray[np.float32], threshold: float | None) -> float | None:
+    """The true accept rate at a threshold of `threshold_at`: the share of genuine pairs that reach it."""
+    if threshold is None or not len(genuine):
         return None
-    return float(np.mean(pairs.genuine >= threshold))
+    return float(np.mean(genuine >= threshold))
 
 
 def _similarities(vectors: NDArray[np.float32], pairs: Sequence[Pair]) -> Similarities:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO
 
 from chueok.measures import (
@@ -41,6 +42,17 @@ if TYPE_CHECKING:
 
 Color = Literal["auto", "always", "never"]
 
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far work has come whose end is known. Seen on a terminal only, until `done` is `total`."""
+
+    what: str  # "reading"
+    unit: str  # "photos"
+    done: int  # work of earlier runs included
+    total: int
+
+
 Record = (
     ScanStarted
     | PhotoIndexed
@@ -65,6 +77,7 @@ Record = (
     | QuantizeSummary
     | LearningPoint
     | DistillSummary
+    | Progress
     | Note
 )
 

@@ -165,7 +165,7 @@ def _evaluation(record: ModelEvaluated) -> Fields:
     measured = record.verification
     return {
         **_path("dataset", record.dataset),
-        "model": record.model,
+        "model": _text(record.model),
         "sha256": record.sha256,
         "pictures": record.pictures,
         "people": record.people,

@@ -68,6 +68,9 @@ class Messages:
     def follow(self, record: Record) -> None:
         """Move the progress along, where there is one."""
 
+    def make_way(self) -> None:
+        """Take the progress away: something else will be printed on the same screen."""
+
     def say(self, sentence: str) -> None:
         """A line that --quiet leaves out."""
         if not self._quiet:

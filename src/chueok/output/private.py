@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from chueok.errors import OperationFailed, UsageError
+from chueok.errors import OperationFailed
+from chueok.flow.foreign import refuse_foreign
 from chueok.flow.transfer import sync_folder
 from chueok.flow.workroom import Workroom, sweep
-
-_MARK_WITHIN = 4096  # bytes; where a page or a card of ours names its maker, near its start
 
 
 @contextlib.contextmanager
@@ -25,7 +23,7 @@ def private_file(path: Path, mark: bytes) -> Iterator[BinaryIO]:
     Raises UsageError for a path that must stay as it is, OperationFailed when the disk says no.
     """
     try:
-        _refuse_foreign(path, mark)
+        refuse_foreign(path, mark)
         sweep(path.parent)
         with Workroom(path.parent) as room, room.slot() as staged:
             with open(staged, "xb", opener=_private) as file:
@@ -41,23 +39,6 @@ def private_file(path: Path, mark: bytes) -> Iterator[BinaryIO]:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _refuse_foreign(path: Path, mark: bytes) -> None:
-    """Raise UsageError for what stands at a path and is not ours; a pipe or device is never opened."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a link" if stat.S_ISLNK(mode) else "a device or pipe"
-        raise UsageError(f"{path} is {kind}, not a file; choose another name, nothing was changed")
-    with path.open("rb") as file:
-        ours = mark in file.read(_MARK_WITHIN)
-    if not ours:
-        raise UsageError(
-            f"{path} exists and was not made by chueok; choose another name, nothing was changed"
-        )
 
 
 def _failed(path: Path, error: OSError) -> OperationFailed:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Group
 from rich.table import Table
@@ -109,12 +110,26 @@ def models_table(models: Sequence[ModelStatus], verbose: bool = False) -> Table:
 
 def evaluations_table(evaluations: Sequence[ModelEvaluated], verbose: bool = False) -> Group:
     """What was measured on, how well each model tells people apart there, and where its thresholds would be."""
+    names = _dataset_names(evaluations)
     peak = any(record.verification.accuracy_by == "peak" for record in evaluations)
-    parts = _datasets_table(evaluations), "", _rates_table(evaluations), "", _thresholds_table(evaluations)
+    parts = (
+        _datasets_table(evaluations, names),
+        "",
+        _rates_table(evaluations, names),
+        "",
+        _thresholds_table(evaluations, names),
+    )
     return Group(*parts, *([_PEAK] if peak else []))
 
 
-def _datasets_table(evaluations: Sequence[ModelEvaluated]) -> Table:
+def _dataset_names(evaluations: Sequence[ModelEvaluated]) -> dict[Path, str]:
+    """What to call the data sets: the folder's name, and the path as it was typed where folders share a name."""
+    paths = {record.dataset: record.dataset.absolute().name for record in evaluations}
+    names = list(paths.values())
+    return {path: str(path) if names.count(name) > 1 else name for path, name in paths.items()}
+
+
+def _datasets_table(evaluations: Sequence[ModelEvaluated], names: Mapping[Path, str]) -> Table:
     table = _table("data set", "people>", "pictures>", "no face>", "unreadable>", "pairs>", "pairs lost>")
     for record in {record.dataset: record for record in evaluations}.values():
         pairs = record.verification.compared_genuine + record.verification.compared_impostors
@@ -126,18 +141,18 @@ def _datasets_table(evaluations: Sequence[ModelEvaluated]) -> Table:
             pairs,
             record.lost,
         )
-        table.add_row(_dataset(record), *(f"{count:,}" for count in counts))
+        table.add_row(_text(names[record.dataset]), *(f"{count:,}" for count in counts))
     return table
 
 
-def _rates_table(evaluations: Sequence[ModelEvaluated]) -> Table:
+def _rates_table(evaluations: Sequence[ModelEvaluated], names: Mapping[Path, str]) -> Table:
     table = _table("data set", "model", "accuracy>", "TAR 1e-2>", "TAR 1e-3>", "rank-1>", "ms a face>")
     for record in evaluations:
         found = record.verification
         star = " *" if found.accuracy_by == "peak" and found.accuracy is not None else ""
         rates = found.tar["1e-2"], found.tar["1e-3"], found.rank1
         table.add_row(
-            _dataset(record),
+            _text(names[record.dataset]),
             _text(record.model),
             _percent(found.accuracy) + star,
             *map(_percent, rates),
@@ -146,24 +161,19 @@ def _rates_table(evaluations: Sequence[ModelEvaluated]) -> Table:
     return table
 
 
-def _thresholds_table(evaluations: Sequence[ModelEvaluated]) -> Table:
+def _thresholds_table(evaluations: Sequence[ModelEvaluated], names: Mapping[Path, str]) -> Table:
     fars = ("1e-2", "1e-3", "1e-4")
     table = _table("data set", "model", *(f"FAR {far}>" for far in fars), "impostor pairs>")
     for record in evaluations:
         found = record.verification
         similarities = (found.thresholds[far] for far in fars)
         table.add_row(
-            _dataset(record),
+            _text(names[record.dataset]),
             _text(record.model),
             *(_TOO_FEW if similarity is None else f"{similarity:.3f}" for similarity in similarities),
             f"{found.impostors:,}",
         )
     return table
-
-
-def _dataset(record: ModelEvaluated) -> Text:
-    """The folder's name: the path is what was typed."""
-    return _text(record.dataset.absolute().name)
 
 
 def _percent(share: float | None) -> str:

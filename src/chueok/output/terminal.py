@@ -1,4 +1,4 @@
-"""Tables on a terminal, and the progress bar of scans and collections."""
+"""Tables on a terminal, and the progress bar of long work."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
 
 from chueok.measures import ModelEvaluated, NetworkMeasured
 from chueok.output import tables
-from chueok.output.base import Output, Record
+from chueok.output.base import Output, Progress, Record
 from chueok.output.messages import Messages
 from chueok.output.sentences import DOING
 from chueok.records import (
@@ -65,7 +65,7 @@ class Terminal(Output):
         self._rows: list[Record] = []
 
     def show(self, record: Record) -> None:
-        if self._rows and type(record) is not type(self._rows[0]):
+        if self._rows and not isinstance(record, (type(self._rows[0]), Progress)):
             self._show_table()
         if type(record) in _TABLES:
             self._rows.append(record)
@@ -82,6 +82,7 @@ class Terminal(Output):
     def _show_table(self) -> None:
         rows, self._rows = self._rows, []
         if rows:
+            self._messages.make_way()
             self._console.print(_TABLES[type(rows[0])](rows, self._verbose))
 
     def _show_status(self, status: LibraryStatus) -> None:
@@ -115,47 +116,64 @@ class LiveMessages(Messages):
         match record:
             case ScanStarted():
                 self._untouched = record.photos - record.pending
-                self._begin_progress("reading", record.pending)
+                self._begin_progress("reading photos", "photos", record.pending)
             case Plan():
-                self._begin_progress(DOING[record.transfer], len(record.actions))
+                self._begin_progress(f"{DOING[record.transfer]} photos", "photos", len(record.actions))
             case PhotoIndexed() if self._untouched:
                 self._untouched -= 1  # by count: a pending photo may turn out unchanged too
             case PhotoIndexed() | Collected() if self._bar is not None:
                 self._bar.advance()
             case ScanSummary() | CollectSummary():
-                self._end_progress()
+                self.make_way()
+            case Progress():
+                self._count(record)
             case _:
                 pass
+
+    def make_way(self) -> None:
+        if self._bar is not None:
+            self._bar.remove()
+            self._bar = None
 
     def warn(self, sentence: str) -> None:
         self._line(sentence, style="yellow")
 
     def close(self) -> None:
-        self._end_progress()
+        self.make_way()
         super().close()
 
     def _line(self, sentence: str, style: str = "") -> None:
         # soft_wrap: the terminal breaks the line, so that a path can be copied whole
         self._console.print(Text(sentence, style=style), soft_wrap=True)
 
-    def _begin_progress(self, verb: str, photos: int) -> None:
-        self._end_progress()
-        if self._animate and photos:
-            self._bar = _Bar(self._console, f"{verb} photos", photos, self._clock)
+    def _count(self, progress: Progress) -> None:
+        """Draw what was counted; fewer than before are the next lot's."""
+        if progress.done >= progress.total:
+            self.make_way()
+        elif self._bar is None or progress.done < self._bar.done:
+            self._begin_progress(progress.what, progress.unit, progress.total, progress.done)
+        else:
+            self._bar.advance(progress.done - self._bar.done)
 
-    def _end_progress(self) -> None:
-        if self._bar is not None:
-            self._bar.remove()
-            self._bar = None
+    def _begin_progress(self, title: str, unit: str, total: int, done: int = 0) -> None:
+        self.make_way()
+        if self._animate and total:
+            self._bar = _Bar(self._console, title, unit, total, done, self._clock)
 
 
 class _Bar:
-    """The progress of one scan or collection, drawn when events come: a thread would not survive a fork."""
+    """The progress of one piece of work, drawn when events come: a thread would not survive a fork.
 
-    def __init__(self, console: Console, title: str, total: int, clock: Callable[[], float]) -> None:
+    done: what was there before the bar; it says nothing about the rate.
+    """
+
+    def __init__(
+        self, console: Console, title: str, unit: str, total: int, done: int, clock: Callable[[], float]
+    ) -> None:
+        self.done = done
         self._clock = clock
         self._drawn = clock()
-        self._progress = Progress(
+        self._bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
@@ -168,24 +186,25 @@ class _Bar:
             transient=True,
             get_time=clock,
         )
-        self._task: TaskID = self._progress.add_task(title, total=total)
-        self._progress.start()
+        self._task: TaskID = self._bars.add_task(title, total=total, completed=done, unit=unit)
+        self._bars.start()
 
-    def advance(self) -> None:
-        self._progress.advance(self._task)
+    def advance(self, steps: int = 1) -> None:
+        self.done += steps
+        self._bars.advance(self._task, steps)
         if self._clock() - self._drawn >= _REFRESH_SECONDS:
             self._drawn = self._clock()
-            self._progress.refresh()
+            self._bars.refresh()
 
     def remove(self) -> None:
-        self._progress.stop()
+        self._bars.stop()
 
 
 class _RateColumn(ProgressColumn):
-    """Photos per second, over rich's window of the last 30 seconds."""
+    """How many a second, over rich's window of the last 30 seconds."""
 
     def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:.1f} photos/s")
+        return Text("" if task.speed is None else f"{task.speed:.1f} {task.fields['unit']}/s")
 
 
 class _Console(Console):
