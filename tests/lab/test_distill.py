@@ -141,6 +141,15 @@ def test_a_model_that_is_the_same_keeps_its_thresholds(
     assert read_manifest(manifest).thresholds == {}
 
 
+@pytest.mark.parametrize("name", ["curve.csv", "curve.png"])
+def test_a_curve_of_somebody_elses_stays(run: Callable[..., list[Event]], config: Config, name: str) -> None:
+    config.out.mkdir()
+    (config.out / name).write_text("mine")
+    with pytest.raises(UsageError, match=f"{name} exists and was not made by `chueok lab distill`"):
+        run()
+    assert [(path.name, path.read_text()) for path in config.out.iterdir()] == [(name, "mine")]
+
+
 def test_a_teacher_of_other_crops_is_refused(config: Config, settings: Settings, tmp_path: Path) -> None:
     boxed = ModelCard("boxed", "", "MIT", "boxed.onnx", 1, "0" * 64, "onnx", 12, Recipe("box", 160))
     with pytest.raises(UsageError, match=r"takes other crops \(box, 160 pixels\)"):

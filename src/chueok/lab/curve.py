@@ -8,11 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chueok.errors import OperationFailed, UsageError
+from chueok.flow.foreign import refuse_foreign
 from chueok.measures import LearningPoint
 
+_MAKER = "chueok lab distill"
+_COLUMNS = ("views", "loss", "similarity", "seconds")
 
-def check_matplotlib() -> None:
-    """Nothing, when curves can be drawn: better known before the learning than after. Raises UsageError."""
+
+def check_curve(folder: Path) -> None:
+    """Nothing, when a curve can be drawn and go to the folder: better known before the learning than after.
+
+    Raises UsageError where matplotlib is missing or a file stands there that no curve was written to.
+    """
+    for name, mark in (("curve.csv", ",".join(_COLUMNS)), ("curve.png", _MAKER)):
+        refuse_foreign(folder / name, mark.encode(), f"`{_MAKER}`", "another --out")
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
@@ -24,7 +33,7 @@ def write_curve(curve: Sequence[LearningPoint], folder: Path) -> None:
     try:
         with _replacing(folder / "curve.csv") as path, path.open("w", newline="") as file:
             table = csv.writer(file)
-            table.writerow(["views", "loss", "similarity", "seconds"])
+            table.writerow(_COLUMNS)
             table.writerows(
                 (p.views, f"{p.loss:.4f}", f"{p.similarity:.4f}", round(p.seconds)) for p in curve
             )
@@ -59,4 +68,4 @@ def _draw(curve: Sequence[LearningPoint], path: Path) -> None:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    figure.savefig(path, dpi=120, format="png")
+    figure.savefig(path, dpi=120, format="png", metadata={"Software": _MAKER})

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chueok.errors import UsageError
-from chueok.lab.curve import check_matplotlib, write_curve
+from chueok.lab.curve import check_curve, write_curve
 from chueok.lab.delivery import Maker, delivery
 from chueok.lab.graduate import graduate
 from chueok.lab.students import SHAPES, Shape
@@ -39,7 +39,10 @@ Event = Note | LearningPoint | ModelEvaluated | DistillSummary
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a run depends on. The reasons are measurements on 2 cores with the crops of the packaged model."""
+    """What a run depends on. The reasons are short runs on 2 cores with the crops of the packaged model.
+
+    Rate, decay and relations are those of the pilot that went before it; others were not tried.
+    """
 
     crops: Path  # what lab/crops.py reads
     out: Path  # the checkpoints
@@ -48,12 +51,13 @@ class Config:
     batch: int = 32  # views a step: after as many views, 32 had learnt what 128 had after three times as many
     lanes: int = 2  # threads that share a step, each with its own part of the batch: one a core
     shape: Shape = field(default_factory=lambda: SHAPES["lite"])
-    rate: float = 3e-3  # of AdamW
+    rate: float = 3e-3  # of AdamW, for a batch
     warm_up: int = 200  # steps until the full rate: the batch norms settle first
-    fall: float = 0.3  # of all steps, at the end, in which the rate falls to nothing
+    # Of all steps, at the end, those in which the rate falls to nothing. Hägele et al. find 0.2 enough for long runs
+    fall: float = 0.3
     decay: float = 0.02  # of weights, a step, times the rate
     relations: float = 2.0  # weight of the second loss, see `loss`
-    held_out: int = 1000  # crops never learnt from
+    held_out: int = 1000  # crops never learnt from: the mean of their similarities is known to 0.003
     check_every: int = 500  # steps between checkpoints: what a kill may lose, some two minutes
     seed: int = 0
     variety: Variety = field(default_factory=Variety)
@@ -89,7 +93,7 @@ def distill(
     cores. Raises UsageError, ModelMissing, ModelInvalid, OperationFailed.
     """
     teacher.check_crops()
-    check_matplotlib()
+    check_curve(config.out)
     # not the mirrored sum: twice the work for the same lesson
     plain = replace(teacher.card, recipe=replace(teacher.card.recipe, mirror=False))
     config = replace(config, teacher=embedding_key(plain))

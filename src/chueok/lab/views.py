@@ -4,6 +4,8 @@ Every view of a batch differs in place, size, form, sharpness, light and colour,
 student learns how the teacher answers anything, not who is in the pictures. (Beyer et al. 2022, arXiv 2106.05237,
 "Knowledge distillation: a good teacher is patient and consistent": strong views, and the same ones for both.)
 
+Amounts without a reason beside them were chosen by eye, from sheets of views: a face must still be known again.
+
 All random numbers come from one generator on the CPU, so a step's views depend on its seed alone, whatever the device.
 """
 
