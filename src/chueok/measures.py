@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+Counted = Callable[[int, int], None]  # told how much of long work is done, and of how much
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,19 +18,15 @@ class Verification:
     """
 
     accuracy: float | None  # share of pairs decided rightly
-    accuracy_by: Literal[
-        "folds", "peak"
-    ]  # "folds": each fold decided by the threshold best on the others (LFW's
-    # protocol); "peak": by the threshold best on the very pairs it is measured on, a little too good
+    # "folds": each fold decided by the threshold best on the others (LFW's protocol); "peak": by the threshold best on
+    # the very pairs it is measured on, a little too good
+    accuracy_by: Literal["folds", "peak"]
     threshold: float | None  # the similarity that decided; over folds, the mean
-    compared_genuine: (
-        int  # pairs of one person that the accuracy rests on: of the folds, where there are folds
-    )
+    # pairs of one person that the accuracy rests on: of the folds, where there are folds
+    compared_genuine: int
     compared_impostors: int
     tar: Mapping[str, float | None]  # by FAR: share of all genuine pairs accepted there
-    thresholds: Mapping[
-        str, float | None
-    ]  # by FAR: the similarity at which that share of impostor pairs passes
+    thresholds: Mapping[str, float | None]  # by FAR: the similarity that this share of impostor pairs passes
     genuine: int  # all pairs of pictures of one person, whatever the folds
     impostors: int  # all pairs of pictures of two people: what `thresholds` rests on
     rank1: float | None  # share of probes whose most similar other picture shows the same person
@@ -46,9 +44,9 @@ class ModelEvaluated:
     people: int
     faceless: tuple[str, ...]  # pictures in which no face was found
     unreadable: tuple[str, ...]  # pictures that cannot be read
-    lost: int  # pairs that could not be compared for want of a face
+    lost: int  # pairs that could not be compared: a picture has no face or cannot be read
     verification: Verification
-    ms_per_face: float | None  # milliseconds of one core, to embed a crop; None without faces
+    ms_per_face: float | None  # milliseconds of one core, to embed a crop: a median; None without faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +68,8 @@ class NetworkMeasured:
     model: str
     bytes: int  # size of the ONNX file
     ms_per_face: float  # milliseconds of one core, to embed a crop by the model's recipe; a median
-    similarity: (
-        float | None
-    )  # mean cosine to the first form's embeddings of the same crops; None for the first
+    # mean cosine to the first form's embeddings of the same crops; None for the first
+    similarity: float | None
     similarity_worst: float | None  # what the worst 1 % of these stay below
 
 

@@ -21,6 +21,7 @@ from chueok.lab.graduate import as_onnx, graduate
 from chueok.lab.models import LabModel, find_lab_model
 from chueok.lab.students import Shape, Student
 from chueok.measures import DistillSummary, LearningPoint, ModelEvaluated
+from chueok.records import Note
 from chueok.settings import Settings
 from chueok.vision.models.card import ModelCard, Recipe
 from chueok.vision.models.manifest import read_manifest, write_manifest
@@ -62,6 +63,7 @@ def test_a_run_leaves_a_model_its_manifest_and_the_curve(
     run: Callable[..., list[Event]], config: Config, settings: Settings
 ) -> None:
     *points, summary = run()
+    assert isinstance(points.pop(0), Note)
     assert all(isinstance(point, LearningPoint) for point in points)
     last = points[-1]
     assert isinstance(last, LearningPoint)
@@ -69,7 +71,7 @@ def test_a_run_leaves_a_model_its_manifest_and_the_curve(
         "small", config.out / "small.toml", config.out / "curve.png", 16, last.similarity, last.seconds
     )
     assert sorted(path.name for path in config.out.iterdir()) == [
-        "checkpoint-level.pt", "checkpoint.pt", "curve.csv", "curve.png", "small.onnx", "small.toml",
+        "checkpoint-level.pt", "checkpoint.pt", "curve.csv", "curve.png", "lock", "small.onnx", "small.toml",
     ]  # fmt: skip
     rows = [line.split(",") for line in (config.out / "curve.csv").read_text().splitlines()]
     assert [row[0] for row in rows] == ["views", "8", "12", "16"]
@@ -92,7 +94,7 @@ def test_the_same_command_again_only_shows_what_was_learnt(
 ) -> None:
     first = run()
     before = (config.out / "small.onnx").read_bytes()
-    assert run() == first[-2:]
+    assert run() == [first[0], *first[-2:]]
     assert (config.out / "small.onnx").read_bytes() == before
 
 

@@ -1,4 +1,4 @@
-"""Students: unit answers, a size that quantises to two megabytes, and the same answers as ONNX."""
+"""Students: unit answers, and a size that quantises to two megabytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_packaged_shape_has_fewer_weights_than_two_megabytes_of_bytes() -> N
 
 
 def test_a_block_begins_as_its_shortcut() -> None:
-    """A fresh student therefore answers alike with and without its residual branches."""
+    """The norms that end the branches beside the shortcuts begin at nothing."""
     norms = [
         module.norm.weight
         for name, module in Student(SHAPES["lite"], 8).named_modules()

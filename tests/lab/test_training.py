@@ -18,7 +18,7 @@ from torch import Tensor
 from chueok.errors import LibraryLocked, OperationFailed, UsageError
 from chueok.lab.distill import Config
 from chueok.lab.students import Shape
-from chueok.lab.training import LATEST, _Run, finished_student, learn, loss
+from chueok.lab.training import LATEST, LEVEL, _Run, finished_student, learn, loss
 from chueok.lab.views import Variety
 from chueok.measures import LearningPoint
 
@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_student_and_another_seed_another(
     assert not _same(_weights(config), _weights(other))
 
 
-@pytest.mark.parametrize("points", range(6))
+@pytest.mark.parametrize("points", [1, 3, 5])
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     config: Config, tmp_path: Path, points: int
 ) -> None:
@@ -114,6 +114,32 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     assert _same(_weights(config), _weights(whole))
 
 
+@pytest.mark.parametrize("steps", [0, 1, 4, 9])
+def test_a_run_that_was_killed_in_any_step_ends_as_if_it_had_not_been(
+    config: Config, tmp_path: Path, steps: int
+) -> None:
+    whole = dataclasses.replace(config, out=tmp_path / "whole")
+    _run(whole)
+
+    def killed(views: int, all_views: int) -> None:
+        if views > steps * config.batch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(learn(config, ColourTeacher(), CPU, killed))
+    assert _run(config)[-1].views == 40
+    assert _same(_weights(config), _weights(whole))
+
+
+def test_without_its_level_checkpoint_a_finished_run_cannot_be_made_longer(config: Config) -> None:
+    _run(config)
+    (config.out / LEVEL).unlink()
+    with pytest.raises(
+        UsageError, match="is missing, from which a run of another length could go on; give --views 40"
+    ):
+        _run(dataclasses.replace(config, views=80))
+
+
 def test_a_finished_run_made_longer_ends_as_if_planned_so(config: Config, tmp_path: Path) -> None:
     planned = dataclasses.replace(config, out=tmp_path / "planned", views=80)
     _run(planned)
@@ -125,14 +151,16 @@ def test_a_finished_run_made_longer_ends_as_if_planned_so(config: Config, tmp_pa
 
 def test_a_run_cannot_be_made_shorter_than_it_was_before_its_rate_fell(config: Config) -> None:
     _run(config)
-    with pytest.raises(UsageError, match="28 views before its rate fell"):
+    with pytest.raises(
+        UsageError, match="28 views before its rate fell; to go on from there give --views 44 or more"
+    ):
         _run(dataclasses.replace(config, views=20))
 
 
 def test_another_recipe_is_refused_in_the_same_folder(config: Config) -> None:
     _run(config)
     for changed in ({"rate": 1e-3}, {"teacher": "another"}, {"seed": 3}):
-        with pytest.raises(UsageError, match="another recipe"):
+        with pytest.raises(UsageError, match="another --student, --seed, --teacher or --device"):
             _run(dataclasses.replace(config, **changed))
 
 
@@ -179,11 +207,15 @@ def test_a_full_disk_at_a_checkpoint_keeps_the_one_before(
     next(run)
     before = (config.out / LATEST).read_bytes()
     full_disk(len(before) // 2)
-    with pytest.raises(OperationFailed, match="Make room"):
+    with pytest.raises(OperationFailed, match="See to the disk"):
         next(run)
     full_disk(resource.RLIM_INFINITY)
     assert (config.out / LATEST).read_bytes() == before
-    assert sorted(path.name for path in config.out.iterdir()) == ["checkpoint-level.pt", "checkpoint.pt"]
+    assert sorted(path.name for path in config.out.iterdir()) == [
+        "checkpoint-level.pt",
+        "checkpoint.pt",
+        "lock",
+    ]
     assert _run(config)[-1].views == 40
 
 
@@ -230,7 +262,7 @@ def test_weights_that_break_in_the_last_step_are_not_saved(config: Config) -> No
 def test_a_second_run_is_kept_out_of_the_folder(config: Config) -> None:
     first = learn(config, ColourTeacher(), CPU)
     next(first)
-    with pytest.raises(LibraryLocked, match="another chueok is learning"):
+    with pytest.raises(LibraryLocked, match="another chueok is writing to"):
         next(learn(config, ColourTeacher(), CPU))
     assert _run(dataclasses.replace(config, out=config.out / "another"))
     first.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import Generator, Tensor
 
-from chueok.lab.views import SIDE, Variety, Views, plain
+from chueok.lab.views import Variety, Views, plain
+from chueok.vision.align import TEMPLATE_PIXELS as SIDE
 
 QUIET = Variety(**dict.fromkeys(Variety.__slots__, 0.0))
 CPU = torch.device("cpu")
@@ -65,22 +68,40 @@ def test_without_variety_faces_stay_or_are_mirrored(faces: Tensor) -> None:
         assert any(torch.allclose(moved, side, atol=0.1) for side in (face, face.flip(2)))
 
 
-@pytest.mark.parametrize(
-    ("kind", "amount", "least", "most"),
-    # mean distance in pixels between where points at the border were and are, for one spread of each kind:
-    # a shift of 3 pixels; 6 degrees at 56 pixels from the middle; 6 % of 56 pixels; a bend of 1.2 pixels
-    [("shift", 3.0, 1.0, 8.0), ("turn", 6.0, 1.0, 15.0), ("size", 0.06, 0.5, 9.0), ("bend", 1.2, 0.3, 4.0)],
-)
-def test_spreads_are_in_the_units_they_say(kind: str, amount: float, least: float, most: float) -> None:
-    ramps = torch.stack([torch.arange(float(SIDE)).expand(SIDE, SIDE)] * 3).expand(200, 3, SIDE, SIDE)
-    moved = _quiet(**{kind: amount})._move(ramps + 1, Generator().manual_seed(5))[:, 0, SIDE // 2, :] - 1
-    across = torch.arange(float(SIDE))
-    inside = moved > 0
-    apart = torch.minimum((moved - across).abs(), (moved - across.flip(0)).abs())[inside]
-    if kind == "turn":  # seen along the other axis: the middle row runs up or down
-        column = _quiet(turn=amount)._move(ramps + 1, Generator().manual_seed(5))[:, 0, 10, SIDE // 2] - 1
-        apart = (column - (SIDE - 1) / 2).abs()
-    assert least < apart.mean() < most
+def _moved_ramps(**kinds: float) -> Tensor:
+    """Where 400 views take the pixels of a row through the middle and of one near the top: (2, 400, 112), black 0."""
+    ramps = torch.arange(1.0, SIDE + 1).expand(400, 3, SIDE, SIDE)
+    moved = _quiet(**kinds)._move(ramps, Generator().manual_seed(5))
+    return moved[:, 0, [SIDE // 2, 8], :].transpose(0, 1) - 1
+
+
+def _from_the_middle(places: Tensor) -> Tensor:
+    """How far the middle column's pixels come from, left or right of the middle; mirrors do not change it."""
+    return (places[..., SIDE // 2 - 1 : SIDE // 2 + 1].mean(-1) - (SIDE - 1) / 2).abs()
+
+
+MEAN = (2 / torch.pi) ** 0.5  # of the absolute value of a normal number of spread 1
+
+
+def test_shifts_are_in_pixels() -> None:
+    middle = _from_the_middle(_moved_ramps(shift=3.0)[0])
+    assert middle.mean() == pytest.approx(3.0 * MEAN, rel=0.2)
+
+
+def test_turns_are_in_degrees() -> None:
+    top = _from_the_middle(_moved_ramps(turn=6.0)[1])  # 47.5 pixels above the middle
+    assert top.mean() == pytest.approx(47.5 * math.radians(6.0) * MEAN, rel=0.2)
+
+
+def test_sizes_are_shares() -> None:
+    rows = _moved_ramps(size=0.06)[0]
+    steps = (rows[:, 70] - rows[:, 40]).abs() / 30
+    assert steps.log().abs().mean() == pytest.approx(0.06 * MEAN, rel=0.2)
+
+
+def test_bends_are_in_pixels_at_their_places() -> None:
+    middle = _from_the_middle(_moved_ramps(bend=1.2)[0])  # the third of five places lies there
+    assert middle.mean() == pytest.approx(1.2 * MEAN, rel=0.25)
 
 
 def test_coarse_and_blurred_faces_have_less_detail_and_the_same_brightness(faces: Tensor) -> None:
@@ -118,11 +139,16 @@ def test_noise_and_compression_touch_their_shares_of_the_batch(faces: Tensor) ->
     assert [not torch.equal(*pair) for pair in zip(squeezed, bytes_, strict=True)] == [False] * 3 + [True] * 3
 
 
-def test_where_a_crop_has_no_picture_something_stands(crops: Tensor) -> None:
-    empty = crops.clone()
-    empty[..., 3] = 0
-    corners = {tuple(view[:, 0, 0].tolist()) for seed in range(5) for view in _views(empty, QUIET, seed)}
-    assert len(corners) > 5
+def test_behind_a_crop_stands_nothing_a_colour_or_another_picture(crops: Tensor) -> None:
+    images = crops.permute(0, 3, 1, 2).float().repeat(40, 1, 1, 1)
+    images[:, 3, :, : SIDE // 2] = 0
+    filled = _quiet()._fill(images, Generator().manual_seed(1))
+    assert torch.equal(filled[..., SIDE // 2 :], images[:, :3, :, SIDE // 2 :])
+    left = filled[..., : SIDE // 2].flatten(2)
+    even = (left == left[:, :, :1]).all(2).all(1)
+    black = (left == 0).all(2).all(1)
+    shares = [float(kind.float().mean()) for kind in (black, even & ~black, ~even)]
+    assert shares == pytest.approx([0.7 * 0.4, 0.7 * 0.6, 0.3], abs=0.1)
 
 
 def test_plain_crops_are_on_black() -> None:

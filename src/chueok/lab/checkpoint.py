@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
-from chueok.errors import LibraryLocked, OperationFailed
+from chueok.errors import OperationFailed
 from chueok.measures import LearningPoint
+from chueok.store.lock import locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +38,42 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise OperationFailed(
             f"{folder} cannot be written: {error.strerror}; choose another folder"
         ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with locked(folder):
         yield
-    except BlockingIOError as error:
-        raise LibraryLocked(
-            f"another chueok is learning in {folder}; wait for it, or stop it with Ctrl-C: only the steps since its "
-            "last checkpoint are lost"
-        ) from error
-    finally:
-        os.close(descriptor)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write or replace a checkpoint. Raises OperationFailed; the one before is then still there."""
     state = {name: getattr(checkpoint, name) for name in Checkpoint.__slots__}
     state["curve"] = [dataclasses.astuple(point) for point in checkpoint.curve]
+    try:
+        with replacing(path) as file:
+            torch.save(state, file)
+    except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OperationFailed(
+            f"the checkpoint {path} cannot be written: {reason}. See to the disk and run the same command again: it "
+            "goes on from the checkpoint before"
+        ) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes this name when it is whole and on the disk; until then the one before keeps it.
+
+    Raises OSError.
+    """
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:
-            torch.save(state, file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
-        raise OperationFailed(
-            f"the checkpoint {path} cannot be written: {error}. Make room and run the same command again: "
-            "it goes on from the checkpoint before"
-        ) from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -6,7 +6,7 @@ import io
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -47,7 +47,7 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
     folder, paths = (source, source.rglob("*")) if source.is_dir() else (source.parent, [source])
     for path in paths:
         name = path.relative_to(folder).as_posix()
-        if _is_crop(path.name) and path.is_file():
+        if _is_crop(name) and path.is_file():
             yield name, path.read_bytes()
         elif path.suffix.lower() == ".tar" and path.is_file():
             for member, data in archived(path, _is_crop):
@@ -59,22 +59,26 @@ def archived(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, b
 
     Raises OSError and TarError for what is no tar, UsageError for a link that leads nowhere.
     """
-    with tarfile.open(path) as archive:
-        for member in archive:
-            if not wanted(member.name):
-                continue
-            try:
-                file = archive.extractfile(member)
-            except (KeyError, RecursionError) as error:  # the latter of links that lead in a circle
-                raise UsageError(
-                    f"{path}: {member.name} is a link that leads nowhere; pack it anew"
-                ) from error
-            if file is not None:
-                yield member.name, file.read()
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if wanted(member.name) and (file := _extracted(archive, member, path)) is not None:
+                    yield member.name, file.read()
+    except EOFError as error:  # of a compressed one
+        raise tarfile.ReadError(f"{path} is cut off") from error
+
+
+def _extracted(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> IO[bytes] | None:
+    try:
+        return archive.extractfile(member)
+    except (KeyError, RecursionError) as error:  # the latter of links that lead in a circle
+        raise UsageError(f"{path}: {member.name} is a link that leads nowhere; pack it anew") from error
 
 
 def _is_crop(name: str) -> bool:
-    return Path(name).suffix.lower() in _ENDINGS
+    """Whether a path is a crop's; hidden ones are not, such as the `._1.webp` of a tar made on macOS."""
+    path = Path(name)
+    return path.suffix.lower() in _ENDINGS and not any(part.startswith(".") for part in path.parts)
 
 
 def _decode(name: str, data: bytes) -> NDArray[np.uint8]:
@@ -86,5 +90,5 @@ def _decode(name: str, data: bytes) -> NDArray[np.uint8]:
                     f"to the ArcFace template (docs/models.md)"
                 )
             return np.asarray(image.convert("RGBA"))
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UsageError(f"{name} is not a readable picture: {error}") from error

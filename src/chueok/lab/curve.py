@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from chueok.errors import OperationFailed, UsageError
 from chueok.flow.foreign import refuse_foreign
+from chueok.lab.checkpoint import replacing
 from chueok.measures import LearningPoint
 
 _MAKER = "chueok lab distill"
 _COLUMNS = ("views", "loss", "similarity", "seconds")
 
 
-def check_curve(folder: Path) -> None:
-    """Nothing, when a curve can be drawn and go to the folder: better known before the learning than after.
-
-    Raises UsageError where matplotlib is missing or a file stands there that no curve was written to.
-    """
-    for name, mark in (("curve.csv", ",".join(_COLUMNS)), ("curve.png", _MAKER)):
-        refuse_foreign(folder / name, mark.encode(), f"`{_MAKER}`", "another --out")
+def check_matplotlib() -> None:
+    """Nothing, when curves can be drawn: better known before the learning than after. Raises UsageError."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise UsageError("learning curves need matplotlib; run: pip install 'chueok[lab]'") from error
 
 
+def refuse_foreign_curve(folder: Path) -> None:
+    """Raise UsageError where a curve would take the place of somebody's file; OSError where the disk does not tell."""
+    for name, mark in (("curve.csv", ",".join(_COLUMNS)), ("curve.png", _MAKER)):
+        refuse_foreign(folder / name, mark.encode(), f"`{_MAKER}`", "another --out")
+
+
 def write_curve(curve: Sequence[LearningPoint], folder: Path) -> None:
     """Write `curve.csv` and `curve.png`, or replace them. Raises OperationFailed."""
     try:
-        with _replacing(folder / "curve.csv") as path, path.open("w", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(_COLUMNS)
-            table.writerows(
-                (p.views, f"{p.loss:.4f}", f"{p.similarity:.4f}", round(p.seconds)) for p in curve
-            )
-        with _replacing(folder / "curve.png") as path:
-            _draw(curve, path)
+        with replacing(folder / "curve.csv") as file:
+            rows = [(f"{p.views}", f"{p.loss:.4f}", f"{p.similarity:.4f}", f"{p.seconds:.0f}") for p in curve]
+            file.writelines(f"{','.join(row)}\n".encode() for row in [_COLUMNS, *rows])
+        with replacing(folder / "curve.png") as file:
+            _draw(curve, file)
     except OSError as error:
         raise OperationFailed(
             f"the learning curve cannot be written to {folder}: {error.strerror or error}; make room and run the same "
@@ -46,18 +44,7 @@ def write_curve(curve: Sequence[LearningPoint], folder: Path) -> None:
         ) from error
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Another name to write to, which takes this one's place when it is whole."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _draw(curve: Sequence[LearningPoint], path: Path) -> None:
+def _draw(curve: Sequence[LearningPoint], file: BinaryIO) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -68,4 +55,4 @@ def _draw(curve: Sequence[LearningPoint], path: Path) -> None:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    figure.savefig(path, dpi=120, format="png", metadata={"Software": _MAKER})
+    figure.savefig(file, dpi=120, format="png", metadata={"Software": _MAKER})

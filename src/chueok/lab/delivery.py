@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -64,10 +64,10 @@ class Delivery:
     def put(self, card: ModelCard, network: bytes, remark: str) -> ModelCard:
         """Write both files and give the card that says so; the manifest last: it never describes what is not there.
 
-        remark: ends the sentence that begins with who made the model.
+        remark: ends the sentence that begins with who made the model. Raises OperationFailed.
         """
         card = self.described(card, network)
-        with self.room.slot() as network_file, self.room.slot() as manifest_file:
+        with _disk(self.folder), self.room.slot() as network_file, self.room.slot() as manifest_file:
             network_file.write_bytes(network)
             write_manifest(card, manifest_file, f"Made by `{self.maker}`, {remark}")
             for staged, target in (
@@ -93,14 +93,22 @@ def delivery(folder: Path, name: str, maker: Maker, original: LabModel) -> Itera
         raise UsageError(
             f"--name {name}: it takes lower-case letters, digits, '.', '_' and '-', and no name of chueok's own"
         )
+    with ExitStack() as stack:
+        with _disk(folder):
+            _refuse_original(folder / f"{name}.onnx", original)
+            for path in (folder / f"{name}.onnx", folder / f"{name}.toml"):
+                refuse_foreign(path, maker.encode(), f"`{maker}`", _OTHER)
+            folder.mkdir(parents=True, exist_ok=True)
+            sweep(folder)
+            room = stack.enter_context(Workroom(folder))
+        yield Delivery(folder, name, maker, room)
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """Around work on the folder: what the disk says becomes OperationFailed."""
     try:
-        _refuse_original(folder / f"{name}.onnx", original)
-        for path in (folder / f"{name}.onnx", folder / f"{name}.toml"):
-            refuse_foreign(path, maker.encode(), f"`{maker}`", _OTHER)
-        folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
-        with Workroom(folder) as room:
-            yield Delivery(folder, name, maker, room)
+        yield
     except OSError as error:
         raise OperationFailed(
             f"{error.filename or folder} cannot be written: {error.strerror or error}; free some space or choose "

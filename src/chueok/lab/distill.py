@@ -10,7 +10,7 @@ Importing this file imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from chueok.errors import UsageError
-from chueok.lab.curve import check_curve, write_curve
+from chueok.lab.curve import check_matplotlib, refuse_foreign_curve, write_curve
 from chueok.lab.delivery import Maker, delivery
 from chueok.lab.graduate import graduate
 from chueok.lab.students import SHAPES, Shape
-from chueok.lab.training import finished_student, learn
+from chueok.lab.training import LATEST, finished_student, learn
 from chueok.lab.views import Variety
 from chueok.library import cores
-from chueok.measures import DistillSummary, LearningPoint, ModelEvaluated
+from chueok.measures import Counted, DistillSummary, LearningPoint, ModelEvaluated
 from chueok.records import Note
 from chueok.vision.models.card import embedding_key
 
@@ -49,7 +49,7 @@ class Config:
     teacher: str = ""  # whose answers these are: part of what a run that goes on must share
     views: int = 1_000_000  # the loss still falls after a million; 25 times the crops
     batch: int = 32  # views a step: after as many views, 32 had learnt what 128 had after three times as many
-    lanes: int = 2  # threads that share a step, each with its own part of the batch: one a core
+    lanes: int = 2  # share a step, each with its own part of the batch and of the cores
     shape: Shape = field(default_factory=lambda: SHAPES["lite"])
     rate: float = 3e-3  # of AdamW, for a batch
     warm_up: int = 200  # steps until the full rate: the batch norms settle first
@@ -85,29 +85,34 @@ def distill(
     settings: Settings,
     datasets: Sequence[Dataset] = (),
     device: str = "auto",
-    progress: Callable[[int, int], None] = lambda views, all_views: None,
+    progress: Counted = lambda views, all_views: None,
+    reading: Counted = lambda pictures, all_pictures: None,
 ) -> Iterator[Event]:
     """Train a student, write it to `config.out` as a model of that name, and measure it; a summary comes last.
 
     The same config gives the same student however often the run is stopped, on the same kind of CPU with as many
-    cores. Raises UsageError, ModelMissing, ModelInvalid, OperationFailed.
+    cores. Raises UsageError, LibraryLocked, ModelMissing, ModelInvalid, OperationFailed.
     """
     teacher.check_crops()
-    check_curve(config.out)
+    check_matplotlib()
     # not the mirrored sum: twice the work for the same lesson
     plain = replace(teacher.card, recipe=replace(teacher.card.recipe, mirror=False))
     config = replace(config, teacher=embedding_key(plain))
     where = find_device(device)
     if where.type != "cpu":
         config = replace(config, lanes=1)  # one GPU
-    torch.set_num_threads(max(1, cores() // config.lanes))  # of every lane
-    embedder = replace(teacher, card=plain).embedder(settings)
+    threads = max(1, cores() // config.lanes)  # of every lane
+    torch.set_num_threads(threads)
+    embedder = replace(teacher, card=plain).embedder(settings, threads)
     with delivery(config.out, name, Maker.DISTILL, teacher) as delivered:
+        if not (config.out / LATEST).exists():
+            refuse_foreign_curve(config.out)
+        yield Note(f"reading the crops of {config.crops}")
         for curve in learn(config, embedder, where, progress):
             write_curve(curve, config.out)
             yield curve[-1]
         student = finished_student(config)
-        yield from graduate(student, teacher.card, delivered, datasets, settings)
+        yield from graduate(student, teacher.card, delivered, datasets, settings, progress=reading)
     last = curve[-1]
     yield DistillSummary(
         name, delivered.manifest, config.out / "curve.png", last.views, last.similarity, last.seconds

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chueok.lab.datasets import Dataset
-from chueok.lab.faces import Faces, Progress, read_faces, recut
+from chueok.lab.faces import Faces, read_faces, recut
 from chueok.lab.models import LabModel
 from chueok.lab.timing import milliseconds
 from chueok.lab.verification import verify
-from chueok.measures import EvaluateSummary, ModelEvaluated, Verification
+from chueok.measures import Counted, EvaluateSummary, ModelEvaluated, Verification
 from chueok.records import Note
 from chueok.settings import Settings
 from chueok.vision.reader import NETWORKS, ReaderSource
@@ -38,7 +38,7 @@ def evaluate(
     settings: Settings,
     *,
     source: ReaderSource = NETWORKS,
-    progress: Progress = lambda read, pictures: None,
+    progress: Counted = lambda read, pictures: None,
     names: Sequence[str] = (),
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Event]:

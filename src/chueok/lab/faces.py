@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from chueok.errors import OperationFailed, UnreadablePhoto
 from chueok.lab.datasets import Dataset, LabelledPicture
 from chueok.lab.verification import Pair
 from chueok.library import Library, open_library
+from chueok.measures import Counted
 from chueok.records import Box, Detection, PhotoReading
 from chueok.settings import DEFAULT_MODEL, Settings
 from chueok.vision.align import TEMPLATE_PIXELS, arcface_crop
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 CRAMPED = 0.7  # of the picture's shorter side: the longer side of a face's box
 BORDER = 0.4  # of a picture's sides, on each: a face that fills the picture then takes 1 / 1.8 of it
 
-Progress = Callable[[int, int], None]  # pictures read, and all
 # The faces found in a picture, in pixels of the upright full-size picture, the one that counts first
 Seen = tuple[Detection, ...]
 
@@ -84,7 +84,7 @@ def read_faces(
     settings: Settings,
     *,
     source: ReaderSource = NETWORKS,
-    progress: Progress = lambda read, pictures: None,
+    progress: Counted = lambda read, pictures: None,
 ) -> Faces:
     """Find and align the faces of a data set, in reading processes as `chueok index` has them.
 
@@ -152,7 +152,7 @@ class _Border:
 
 
 def _find_faces(
-    library: Library, pictures: Sequence[LabelledPicture], progress: Progress
+    library: Library, pictures: Sequence[LabelledPicture], progress: Counted
 ) -> dict[Path, Seen | UnreadablePhoto]:
     """The faces of every picture by its path."""
     tasks = {picture.path: ReadingTask(picture.path, data=picture.data) for picture in pictures}

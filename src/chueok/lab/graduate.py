@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING
 import onnx
 import torch
 
+from chueok.errors import ModelInvalid
 from chueok.lab.delivery import Delivery, Maker, signed
 from chueok.lab.evaluate import evaluate
 from chueok.lab.models import LabModel
-from chueok.measures import ModelEvaluated, Verification
+from chueok.measures import Counted, ModelEvaluated, Verification
 from chueok.records import Note
 from chueok.vision.align import TEMPLATE_PIXELS
 from chueok.vision.models.card import ModelCard, Recipe
@@ -36,28 +38,41 @@ def graduate(
     delivered: Delivery,
     datasets: Sequence[Dataset],
     settings: Settings,
+    *,
     source: ReaderSource = NETWORKS,
+    progress: Counted = lambda done, total: None,
 ) -> Iterator[Note | ModelEvaluated]:
     """Measure the student on every data set, and write it as a model with the thresholds of the first.
 
-    Without data sets a model that is the same as before keeps the thresholds it had. Raises OperationFailed, and what
-    `evaluate` does.
+    Where that says nothing, a model that is the same as before keeps the thresholds it had. Raises OperationFailed, and
+    what `evaluate` does.
     """
     network = as_onnx(student)
     card = delivered.described(_card(teacher), network)
     measured = []
     with tempfile.TemporaryDirectory(prefix="chueok-") as folder:
         (Path(folder) / card.file).write_bytes(network)
-        for event in evaluate(datasets, [LabModel(card, Path(folder))], settings, source=source):
+        for event in evaluate(
+            datasets, [LabModel(card, Path(folder))], settings, source=source, progress=progress
+        ):
             if isinstance(event, ModelEvaluated):
                 measured.append(event)
             if isinstance(event, ModelEvaluated | Note):
                 yield event
     if measured:
         card = _with_thresholds(card, measured[0].verification)
-    elif delivered.manifest.is_file() and (before := read_manifest(delivered.manifest)).sha256 == card.sha256:
-        card = before
+    if not card.thresholds:
+        card = _as_before(card, delivered.manifest)
     delivered.put(card, network, f"from {teacher.name}, sha256 {teacher.sha256}.")
+
+
+def _as_before(card: ModelCard, manifest: Path) -> ModelCard:
+    """The card, with the thresholds that a manifest has for the very same network."""
+    with suppress(ModelInvalid):
+        before = read_manifest(manifest)
+        if before.sha256 == card.sha256:
+            return replace(card, thresholds=before.thresholds, impostor_pairs=before.impostor_pairs)
+    return card
 
 
 def _card(teacher: ModelCard) -> ModelCard:
@@ -71,7 +86,7 @@ def _card(teacher: ModelCard) -> ModelCard:
         sha256="",
         architecture="onnx",
         dimension=teacher.dimension,
-        # scaling is inside the graph; what the mirror image adds is measured in docs/lab.md
+        # scaling is inside the graph; the mirror image evens out what a small network gets wrong
         recipe=Recipe(crop="arcface", pixels=TEMPLATE_PIXELS, mirror=True),
     )
 

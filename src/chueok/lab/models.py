@@ -44,9 +44,9 @@ class LabModel:
                 f"has faces aligned to the ArcFace template at {TEMPLATE_PIXELS} pixels"
             )
 
-    def embedder(self, settings: Settings) -> OnnxEmbedder:
+    def embedder(self, settings: Settings, threads: int = 1) -> OnnxEmbedder:
         """Ready to embed, compiled first where it is torch's. Raises as `open_embedder` does."""
-        return open_embedder(self.card, self.folder, settings.cache)
+        return open_embedder(self.card, self.folder, settings.cache, threads)
 
     def network(self, settings: Settings) -> bytes:
         """As an ONNX file, verified. Raises as `open_embedder` does."""

@@ -68,9 +68,8 @@ def quantize(model: LabModel, config: Config, settings: Settings) -> Report:
         card = _described(model.card, config.name)
         after = OnnxEmbedder(card, open_session(made))
         networks = _compare((before, after), (len(network), len(made)), held_out, config)
-        card = delivered.put(
-            card, made, _remark(model.card)
-        )  # only what has answered takes an older file's place
+        # only what has answered takes an older file's place
+        card = delivered.put(card, made, _remark(model.card))
     seconds = time.monotonic() - began
     summary = QuantizeSummary(card.name, delivered.manifest, len(calibration), len(held_out), seconds)
     return Report(card, delivered.manifest, networks, summary)

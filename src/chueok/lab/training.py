@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from chueok.lab.checkpoint import Checkpoint, alone_in, load_checkpoint, save_ch
 from chueok.lab.crops import load_crops
 from chueok.lab.students import Student
 from chueok.lab.views import Views, plain
-from chueok.measures import LearningPoint
+from chueok.measures import Counted, LearningPoint
 
 if TYPE_CHECKING:
     from chueok.lab.distill import Config
@@ -38,7 +38,7 @@ def learn(
     config: Config,
     teacher: Embedder,
     device: torch.device,
-    progress: Callable[[int, int], None] = lambda views, all_views: None,
+    progress: Counted = lambda views, all_views: None,
 ) -> Generator[tuple[LearningPoint, ...]]:
     """Train, or go on where the last checkpoint in `config.out` stands; yields the curve after each checkpoint.
 
@@ -213,19 +213,30 @@ class _Run:
             return
         if found.origin != self._origin:
             raise UsageError(
-                f"{config.out} holds a run with another recipe, other crops, another teacher or another device; give "
-                "another folder, or delete it"
+                f"{config.out} holds a run with another --student, --seed, --teacher or --device, or with other crops; "
+                "give the same again, or another --out"
             )
-        fell = found.step > config.fall_begins or found.step > round(found.steps * (1 - config.fall))
-        if found.steps != config.steps and fell:
-            raise UsageError(
-                f"the run in {config.out} has seen {found.step * config.batch:,} views before its rate fell; it can be "
-                "made longer, not shorter"
-            )
+        if found.steps != config.steps:
+            self._check_length(found)
         self._student.load_state_dict(found.student)
         self._optimizer.load_state_dict(found.optimizer)
         self.step, self.curve = found.step, found.curve
         self._spent = found.curve[-1].seconds
+
+    def _check_length(self, found: Checkpoint) -> None:
+        """Raise UsageError where the rate of the run that was planned otherwise has fallen already."""
+        config = self._config
+        if found.step > round(found.steps * (1 - config.fall)):
+            raise UsageError(
+                f"{config.out / LEVEL} is missing, from which a run of another length could go on; give --views "
+                f"{found.steps * config.batch}, or another --out"
+            )
+        if found.step > config.fall_begins:
+            least = math.ceil(found.step / (1 - config.fall) + 1) * config.batch
+            raise UsageError(
+                f"the run in {config.out} has seen {found.step * config.batch:,} views before its rate fell; to go on "
+                f"from there give --views {least} or more"
+            )
 
     def _earlier(self) -> Checkpoint | None:
         """The last checkpoint; of a run that is made longer, the last before its rate fell."""

@@ -53,7 +53,7 @@ def verify(
     if len(parts) > 1:
         accuracy, threshold = fold_accuracy(parts)
     else:
-        threshold, accuracy = best_threshold(parts[0], balanced=not folds)
+        threshold, accuracy = best_threshold(parts[0], balanced=True)
     thresholds = {name: threshold_at(everything.impostors, far) for name, far in FARS.items()}
     share, probes = rank1(vectors, people)
     return Verification(

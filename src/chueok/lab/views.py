@@ -22,10 +22,10 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from chueok.vision.align import TEMPLATE_PIXELS as SIDE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-SIDE = 112  # pixels: the crops are aligned to the ArcFace template of this size
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,8 @@ class Variety:
     """How much views differ. Chances are shares of a batch; spreads are standard deviations."""
 
     mixed: float = 0.5  # two faces in one: more faces than anybody could collect
-    turn: float = (
-        6.0  # degrees; MTCNN's landmarks turn a crop by 2 to 3 degrees, heads tilted or cut off by more
-    )
-    size: float = 0.06  # of the crop, in its logarithm: MTCNN's landmarks, twice over
+    turn: float = 6.0  # degrees: MTCNN's landmarks err by some, those of tilted or cut-off heads by more
+    size: float = 0.06  # of the crop, in its logarithm, likewise
     shift: float = 3.0  # pixels, likewise
     stretch: float = 0.04  # width against height, and shear: other heads, other lenses
     bend: float = 1.2  # pixels, smooth, at 5 x 5 places: other features
@@ -45,9 +43,7 @@ class Variety:
     compressed: float = 0.2  # JPEG at quality 15 to 85
     noisy: float = 0.15
     grey: float = 0.1
-    covered: float = (
-        0.3  # a rectangle hides up to half of each side: hands, masks, hair, the border of the photo
-    )
+    covered: float = 0.3  # by a rectangle of up to half of each side: hands, masks, hair, the photo's border
 
 
 class Views:

@@ -49,7 +49,7 @@ def _open(folder: Path) -> int:
     try:
         return os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise OperationFailed(f"the library {folder} cannot be written: {error.strerror}") from error
+        raise OperationFailed(f"{folder} cannot be written: {error.strerror}") from error
 
 
 def _lock_within(descriptor: int, seconds: float) -> bool:

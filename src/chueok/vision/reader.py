@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from chueok.settings import Settings
     from chueok.vision.base import Detector, Embedder
     from chueok.vision.decode import Picture
+    from chueok.vision.models.registry import ModelCard
 
     # a picture and a face in its pixels -> a crop
     Cut = Callable[[NDArray[np.uint8], Detection], NDArray[np.uint8]]
-    from chueok.vision.models.registry import ModelCard
 
 CROP_FACE_PIXELS = 112  # a face box this large fills an embedder's crop without being enlarged
 CUT_OUT_MARGIN = 0.5  # of the face box, on every side: leaves room for any model's own crop

@@ -1,4 +1,4 @@
-"""The child process of compile.py: the only place where torch is loaded to run anything but training.
+"""Torch networks written as ONNX; and the child process of compile.py, in which torch is loaded for that.
 
 Reads a JSON list of [builder, weights, target] from stdin and writes each network as an ONNX file.
 """
