@@ -54,8 +54,8 @@ def distill(
 ) -> int:
     """Teach a small model to answer as a large one, from pictures of faces without names.
 
-    Takes hours: a million views in an hour and a half on two cores. Stop it whenever you like, the same command goes on.
-    With more --views a finished run goes on, too. Needs at least 1,032 crops.
+    Takes hours: a million views in an hour and a half on two cores. Stop it whenever you like: the same command goes
+    on. With more --views a finished run goes on, too. Needs at least 1,032 crops.
     """
     from chueok.lab.datasets import open_dataset
     from chueok.lab.distill import Config
