@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Chueok, Learned, Sample
 
+from chueok.vision.models.registry import BUILT_IN
+
 pytestmark = [pytest.mark.weights, pytest.mark.usefixtures("library")]
+
+LOOSE, STRICT = (BUILT_IN["lite"].thresholds[far] for far in ("1e-2", "1e-3"))
 
 
 def test_the_same_photos_in_the_same_order_as_lines_as_nul_ended_paths_and_as_json(
@@ -34,7 +38,7 @@ def test_a_match_in_json_is_what_the_contract_says(chueok: Chueok, sample: Sampl
         "type": "match",
         "path": str(photo),
         "similarity": pytest.approx(0.972, abs=0.005),
-        "threshold": 0.564,
+        "threshold": STRICT,
         "person": "grace",
         "model": "lite",
         "face": {
@@ -55,7 +59,7 @@ def test_a_match_in_json_is_what_the_contract_says(chueok: Chueok, sample: Sampl
         "people": ["grace"],
         "photos": 1,
         "faces": 0,
-        "threshold": 0.564,
+        "threshold": STRICT,
         "threshold_origin": "lite at a false accept rate of 0.001",
         "beyond_limit": 10,
         "seconds": 0,
@@ -161,7 +165,7 @@ def test_the_threshold_can_be_given_or_taken_at_another_false_accept_rate(chueok
     assert (strict.summary["threshold"], strict.summary["threshold_origin"]) == (0.965, "given")
     assert all(match["similarity"] >= 0.965 for match in strict.of_type("match"))
     assert 0 < strict.summary["photos"] < loose.summary["photos"]
-    assert (loose.summary["threshold"], loose.summary["photos"]) == (0.454, 11)
+    assert (loose.summary["threshold"], loose.summary["photos"]) == (LOOSE, 11)
     assert (unknown.code, unknown.out) == (2, b"")
     assert "measured: 1e-2, 1e-3, 1e-4" in unknown.err
 
@@ -172,8 +176,8 @@ def test_why_says_how_near_every_face_is(chueok: Chueok, sample: Sample) -> None
     json = chueok("why", photo, "--person", "grace", "--json")
     assert [line.split("\t")[0] for line in plain.lines] == ["match", "no match"]
     assert [(line["matched"], line["threshold"], line["runner_up"]) for line in json.of_type("verdict")] == [
-        (True, 0.564, "eileen"),
-        (False, 0.564, "eileen"),
+        (True, STRICT, "eileen"),
+        (False, STRICT, "eileen"),
     ]
     hers, other = json.of_type("verdict")
     assert hers["margin"] == pytest.approx(hers["similarity"] - hers["runner_up_similarity"], abs=1e-4)

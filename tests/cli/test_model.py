@@ -12,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.cli.conftest import Chueok, Sample
 from tests.vision.websites import Handler, Site, served
 
+from chueok.vision.models.registry import BUILT_IN
+
 NAMES = ["lite", "mobilefacenet", "facenet", "sface"]
 MANIFEST = """
 name = "mine"
@@ -64,7 +66,7 @@ def test_models_are_listed_with_licence_size_and_hash(chueok: Chueok) -> None:
     plain, json = chueok("model", "list"), chueok("model", "list", "--json")
     lite = json.records[0]
     assert [line.split("\t") for line in plain.lines[:2]] == [
-        ["lite", "installed", "1433460", "MIT"],
+        ["lite", "installed", str(BUILT_IN["lite"].size), "MIT"],
         ["mobilefacenet", "missing", "4135271", "Apache-2.0"],
     ]
     assert [(record["type"], record["name"]) for record in json.records] == [

@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Chueok, Sample
 
+from chueok.vision.models.registry import BUILT_IN
+
 pytestmark = pytest.mark.weights
 
+STRICT = BUILT_IN["lite"].thresholds["1e-3"]
 HEAVY = {"torch", "torchvision", "facenet_pytorch", "onnxruntime", "onnx"}
 ESCAPE = "\x1b["
 
@@ -24,7 +27,7 @@ def test_the_package_answers_for_help_and_version_without_loading_anything(chueo
     help_, bare, version = chueok("--help"), chueok(), chueok("--version")
     commands = re.findall(r"^  (\w+)  ", help_.out.decode().partition("Commands:")[2], re.MULTILINE)
     assert set(commands) == {
-        "index", "find", "lookalike", "enroll", "people", "why", "status", "path", "model", "undo", "forget",
+        "index", "find", "lookalike", "enroll", "people", "why", "status", "path", "model", "lab", "undo", "forget",
     }  # fmt: skip
     assert (help_.code, help_.err, help_.imported) == (0, "", frozenset())
     assert (bare.code, bare.out) in [(2, help_.out), (0, help_.out), (2, b"")]
@@ -53,7 +56,7 @@ def test_stdout_is_data_and_stderr_everything_else(chueok: Chueok, sample: Sampl
     quiet = chueok("find", "grace", "-q")
     assert all(path.exists() for path in answer.paths)
     assert re.fullmatch(
-        r"11 photos of grace; threshold 0\.564 \(lite at a false accept rate of 0\.001\); "
+        rf"11 photos of grace; threshold {STRICT:.3f} \(lite at a false accept rate of 0\.001\); "
         r"\d+ faces searched in \d\.\d+ s\n",
         answer.err,
     )

@@ -25,7 +25,7 @@ class Shape:
     head: int  # channels before the 7 x 7 places become one
 
 
-# Milliseconds a face on one core in eight bits, mirrored pair, and the loss after the same 12,800 views: docs/models.md
+# What each costs and learns in the same 12,800 views: docs/lab.md
 SHAPES = {
     "lite": Shape(16, (48, 112, 160), (1, 4, 1), 384),  # the packaged model's
     "small": Shape(16, (48, 96, 160), (2, 3, 1), 384),
