@@ -132,6 +132,7 @@ def test_a_suffixed_name_fits_and_is_another_name(raw: bytes, number: int) -> No
     photos=st.lists(st.tuples(st.sampled_from(["x.jpg", "X.JPG", "y"]), st.sampled_from("ABC")), max_size=6),
     conflict=st.sampled_from(Conflict),
 )
+@example({"x.jpg": "A", "X.jpg": "A"}, [("x.jpg", "A"), ("X.JPG", "B"), ("x.jpg", "B")], Conflict.SKIP)
 def test_a_plan_loses_nothing_and_settles(
     tmp_path_factory: pytest.TempPathFactory,
     there: Tree,
@@ -148,7 +149,8 @@ def test_a_plan_loses_nothing_and_settles(
     lines, second = collected(sources, out, conflict=conflict)
     assert tree(root) == settled
     assert first.failed == second.failed == second.done == 0
-    assert second.skipped == first.skipped
+    # a photo skipped for its name may be found again under the suffixed name its twin got
+    assert second.skipped <= first.skipped
     skipped = {source for source, (_, step, _) in zip(sources, lines, strict=True) if step is Step.SKIPPED}
     arrived = set(tree(out).values())
     assert {source.read_text() for source in set(sources) - skipped} <= arrived
