@@ -73,7 +73,7 @@ class Faces:
 
     @property
     def lost(self) -> int:
-        """Pairs that cannot be compared for want of a face: of the folds, or of all pictures where there are none."""
+        """Pairs with a picture that has no face or cannot be read: of the folds, or, where there are none, of all."""
         if self.dataset.folds:
             return sum(map(len, self.dataset.folds)) - sum(map(len, self.folds))
         return math.comb(len(self.dataset.pictures), 2) - math.comb(len(self.pictures), 2)
@@ -86,7 +86,7 @@ def read_faces(
     source: ReaderSource = NETWORKS,
     progress: Counted = lambda read, pictures: None,
 ) -> Faces:
-    """Find and align the faces of a data set, in reading processes as `chueok index` has them.
+    """Find the faces of a data set, in reading processes as `chueok index` has them, and align them in this one.
 
     Of several faces the one nearest the middle of the picture counts. A picture without one, or with one that takes
     more than 70 % of its shorter side, is looked at once more with a black border of 40 % of its sides around it, and

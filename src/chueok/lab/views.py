@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from chueok.lab.backgrounds import BLACK, on_background
 from chueok.vision.align import TEMPLATE_PIXELS as SIDE
 
 if TYPE_CHECKING:
@@ -199,8 +200,7 @@ class Views:
 
 def plain(crops: Tensor) -> Tensor:
     """Crops as they are, on black: (n, 112, 112, 4) uint8 RGBA -> (n, 3, 112, 112) uint8."""
-    images = crops.permute(0, 3, 1, 2).float()
-    return (images[:, :3] * (images[:, 3:] / 255)).round_().byte()
+    return torch.from_numpy(on_background(crops.numpy(), BLACK)).permute(0, 3, 1, 2)
 
 
 def _jpeg(face: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
