@@ -44,7 +44,7 @@ def teacher(tmp_path: Path, settings: Settings) -> LabModel:
 def config(tmp_path: Path) -> Config:
     crops = write_crops(tmp_path / "crops", 12)
     return Config(
-        crops, tmp_path / "out", views=16, batch=4, shape=TINY, warm_up=1, held_out=4, check_every=2
+        crops, tmp_path / "out", views=16, batch=4, shape=TINY, warm_up=1, fall=0.3, held_out=4, check_every=2
     )
 
 

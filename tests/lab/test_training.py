@@ -64,6 +64,7 @@ def config(tmp_path: Path, crops: Path) -> Config:
         batch=4,
         shape=TINY,
         warm_up=2,
+        fall=0.3,
         held_out=4,
         check_every=3,
     )
@@ -175,9 +176,11 @@ def test_crops_may_move_and_checkpoints_come_oftener(config: Config, tmp_path: P
 
 
 def test_students_learn_what_the_teacher_answers(config: Config) -> None:
-    quiet = Variety(**dict.fromkeys(Variety.__slots__, 0.0))
+    lit = Variety(**{**dict.fromkeys(Variety.__slots__, 0.0), "light": 1.0})
     points = _run(
-        dataclasses.replace(config, views=640, batch=16, check_every=10, warm_up=5, rate=1e-2, variety=quiet)
+        dataclasses.replace(
+            config, views=640, batch=16, check_every=10, warm_up=5, rate=1e-2, variety=lit, finish=lit
+        )
     )
     assert points[-1].loss < 0.6 * points[0].loss
 
@@ -301,6 +304,30 @@ def test_the_rate_rises_stays_and_falls() -> None:
     config = Config(Path(), Path(), views=100, batch=10, rate=1.0, warm_up=2, fall=0.4)
     rates = [config.rate_at(step) for step in range(config.steps)]
     assert rates == [0.5, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+
+
+def test_while_the_rate_falls_views_are_the_calmer_ones(config: Config) -> None:
+    seen: list[float] = []
+
+    class Watching(ColourTeacher):
+        def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+            seen.append(
+                float(np.mean([crop[0].max() == 0 for crop in crops]))
+            )  # of the views, framed in black
+            return super().embed(crops)
+
+    quiet = Variety(**dict.fromkeys(Variety.__slots__, 0.0))
+    framed = dataclasses.replace(quiet, framed=1.0)
+    list(
+        learn(
+            dataclasses.replace(config, lanes=1, variety=quiet, finish=framed, check_every=10),
+            Watching(),
+            CPU,
+        )
+    )
+    held_out, *steps = seen
+    assert held_out == 0
+    assert steps == [0] * 7 + [1] * 3
 
 
 def test_the_loss_by_hand() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,11 +47,27 @@ def test_crops_are_not_changed(crops: Tensor) -> None:
     assert torch.equal(crops, before)
 
 
-def test_without_variety_only_light_and_side_change(crops: Tensor) -> None:
+def test_without_variety_faces_are_only_mirrored(crops: Tensor) -> None:
     for view, crop in zip(_views(crops, QUIET), plain(crops), strict=True):
+        apart = [(view.int() - side.int()).abs().max() for side in (crop, crop.flip(2))]
+        assert min(apart) <= 1
+
+
+def test_light_changes_no_face_beyond_knowing(crops: Tensor) -> None:
+    lit = _views(crops, replace(QUIET, light=1.0))
+    assert not torch.equal(lit, _views(crops, QUIET))
+    for view, crop in zip(lit, plain(crops), strict=True):
         grey, true = view.float().mean(0), crop.float().mean(0)
         alike = [float(np.corrcoef(grey.flatten(), side.flatten())[0, 1]) for side in (true, true.flip(1))]
         assert max(alike) > 0.5
+
+
+def test_a_framed_face_is_there_and_black_beyond(faces: Tensor) -> None:
+    framed = _quiet(framed=1.0)._frame(faces.clamp(min=1), Generator().manual_seed(1))
+    hidden = (framed == 0).all(1)
+    assert not hidden[:, 48:80, 40:72].any()  # eyes to mouth
+    assert hidden[:, 0, 0].all()
+    assert torch.equal(framed[:, 0][~hidden], faces.clamp(min=1)[:, 0][~hidden])
 
 
 @pytest.fixture
@@ -142,7 +159,7 @@ def test_noise_and_compression_touch_their_shares_of_the_batch(faces: Tensor) ->
 def test_behind_a_crop_stands_nothing_a_colour_or_another_picture(crops: Tensor) -> None:
     images = crops.permute(0, 3, 1, 2).float().repeat(40, 1, 1, 1)
     images[:, 3, :, : SIDE // 2] = 0
-    filled = _quiet()._fill(images, Generator().manual_seed(1))
+    filled = _quiet(other=0.3)._fill(images, Generator().manual_seed(1))
     assert torch.equal(filled[..., SIDE // 2 :], images[:, :3, :, SIDE // 2 :])
     left = filled[..., : SIDE // 2].flatten(2)
     even = (left == left[:, :, :1]).all(2).all(1)

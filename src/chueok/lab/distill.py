@@ -2,8 +2,8 @@
 
 Beyer et al. 2022, arXiv 2106.05237, "Knowledge distillation: a good teacher is patient and consistent": teacher and
 student see the same strongly varied view of a crop, for as many views as patience allows. The rate of learning stays
-level and falls at the end (Hägele et al. 2024, arXiv 2405.18392), so a run can be made longer afterwards: it goes on
-from where its rate began to fall.
+level at first (Hägele et al. 2024, arXiv 2405.18392), so a run can be made longer afterwards: it goes on from where its
+rate began to fall. While it falls the views are calmer: the student ends on what it will meet.
 
 Importing this file imports torch.
 """
@@ -23,7 +23,7 @@ from chueok.lab.delivery import Maker, delivery
 from chueok.lab.graduate import graduate
 from chueok.lab.students import SHAPES, Shape
 from chueok.lab.training import LATEST, finished_student, learn
-from chueok.lab.views import Variety
+from chueok.lab.views import CALM, Variety
 from chueok.library import cores
 from chueok.measures import Counted, DistillSummary, LearningPoint, ModelEvaluated
 from chueok.records import Note
@@ -53,14 +53,14 @@ class Config:
     shape: Shape = field(default_factory=lambda: SHAPES["lite"])
     rate: float = 3e-3  # of AdamW, for a batch
     warm_up: int = 200  # steps until the full rate: the batch norms settle first
-    # Of all steps, at the end, those in which the rate falls to nothing. Hägele et al. find 0.2 enough for long runs
-    fall: float = 0.3
+    fall: float = 0.6  # of all steps, at the end, those in which the rate falls to nothing
     decay: float = 0.02  # of weights, a step, times the rate
     relations: float = 2.0  # weight of the second loss, see `loss`
     held_out: int = 1000  # crops never learnt from: the mean of their similarities is known to 0.003
     check_every: int = 500  # steps between checkpoints: what a kill may lose, some two minutes
     seed: int = 0
-    variety: Variety = field(default_factory=Variety)
+    variety: Variety = field(default_factory=Variety)  # of the views while the rate is level
+    finish: Variety = field(default_factory=lambda: CALM)  # and while it falls
 
     @property
     def steps(self) -> int:

@@ -91,7 +91,7 @@ class _Lane:
     def __init__(self, number: int, config: Config, school: _School, student: Student) -> None:
         self.student = student
         self._number, self._config, self._school = number, config, school
-        self._views = Views(config.variety, school.device)
+        self._level, self._falling = (Views(kind, school.device) for kind in (config.variety, config.finish))
 
     def learn(self, step: int) -> float:
         """Leave the gradients of a step in the student; the part of its loss to look at."""
@@ -99,7 +99,8 @@ class _Lane:
         # views depend on seed, step and lane alone, so no state of a generator need be kept
         chance = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * MOST_LANES + self._number)
         chosen = torch.randint(len(school.taught), (config.batch // config.lanes,), generator=chance)
-        views = self._views(school.crops[school.taught[chosen]], chance)
+        make_views = self._level if step < config.fall_begins else self._falling
+        views = make_views(school.crops[school.taught[chosen]], chance)
         total, apart = loss(school.answers(self.student, views), school.lessons(views), config.relations)
         self.student.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]  # torch publishes none for it

@@ -43,8 +43,31 @@ class Variety:
     blurred: float = 0.2  # out of focus or moved
     compressed: float = 0.2  # JPEG at quality 15 to 85
     noisy: float = 0.15
+    light: float = 1.0  # exposure, contrast, colours, light from one side: how much of what is still natural
     grey: float = 0.1
+    other: float = 0.3  # with another picture behind the crop, where its own ended
+    framed: float = 0.0  # cut off tightly around the face, and black beyond: portraits, avatars
     covered: float = 0.3  # by a rectangle of up to half of each side: hands, masks, hair, the photo's border
+
+
+# What chueok's own detector and people's photos really show, and little more
+CALM = Variety(
+    mixed=0.1,
+    turn=4.0,
+    size=0.05,
+    shift=2.0,
+    stretch=0.02,
+    bend=0.6,
+    coarse=0.05,
+    blurred=0.05,
+    compressed=0.1,
+    noisy=0.03,
+    light=0.5,
+    grey=0.05,
+    other=0.6,
+    framed=0.2,
+    covered=0.04,
+)
 
 
 class Views:
@@ -59,6 +82,8 @@ class Views:
         images = crops.to(self._device).permute(0, 3, 1, 2).float()
         faces = self._fill(images, chance)
         faces = self._mix(faces, chance)
+        if self._variety.framed:
+            faces = self._frame(faces, chance)
         faces = self._move(faces, chance)
         faces = self._soften(faces, chance)
         faces = self._light(faces, chance)
@@ -72,7 +97,7 @@ class Views:
         colour = self._uniform((len(faces), 3, 1, 1), 0, 255, chance)
         colour = colour * self._happens(len(faces), 0.6, chance)
         picture = faces[self._order(len(faces), chance)]
-        behind = torch.where(self._happens(len(faces), 0.3, chance) > 0, picture, colour)
+        behind = torch.where(self._happens(len(faces), self._variety.other, chance) > 0, picture, colour)
         return torch.lerp(behind, faces, alpha)
 
     def _mix(self, faces: Tensor, chance: Generator) -> Tensor:
@@ -81,6 +106,20 @@ class Views:
         sharpness = self._uniform((len(faces), 1, 1, 1), math.log(0.5), math.log(12), chance).exp()
         share = torch.sigmoid(field * sharpness) * self._happens(len(faces), self._variety.mixed, chance)
         return torch.lerp(faces, faces[self._order(len(faces), chance)], share)
+
+    def _frame(self, faces: Tensor, chance: Generator) -> Tensor:
+        """Black beyond a rectangle around the face, upright in its photo but not in the crop."""
+        n = len(faces)
+        place = torch.arange(SIDE, device=self._device) - (SIDE - 1) / 2
+        angle = self._normal((n, 1, 1, 1), math.radians(10), chance)
+        middle = self._normal((2, n, 1, 1, 1), 4, chance)
+        half = self._uniform((2, n, 1, 1, 1), SIDE / 3, SIDE / 2, chance)  # eyes and mouth stay
+        # a face's middle lies 8 pixels below its crop's
+        across, down = place.view(1, 1, 1, SIDE) - middle[0], place.view(1, 1, SIDE, 1) - 8 - middle[1]
+        beyond = ((across * angle.cos() + down * angle.sin()).abs() > half[0]) | (
+            (down * angle.cos() - across * angle.sin()).abs() > half[1]
+        )
+        return faces * ~(beyond & (self._happens(n, self._variety.framed, chance) > 0))
 
     def _move(self, faces: Tensor, chance: Generator) -> Tensor:
         """Mirror, turn, scale, shift, stretch and bend; black beyond the border, as chueok's own crops are."""
@@ -128,18 +167,19 @@ class Views:
 
     def _light(self, faces: Tensor, chance: Generator) -> Tensor:
         """Exposure, contrast, colour cast, saturation, and light from one side."""
-        n = len(faces)
+        n, light = len(faces), self._variety.light
         grey = (faces * self._tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-        saturation = 1 + self._normal((n, 1, 1, 1), 0.25, chance)
+        saturation = 1 + self._normal((n, 1, 1, 1), 0.25 * light, chance)
         saturation = saturation * (1 - self._happens(n, self._variety.grey, chance))
         faces = torch.lerp(grey, faces, saturation)
-        gain = (self._normal((n, 1, 1, 1), 0.25, chance) + self._normal((n, 3, 1, 1), 0.06, chance)).exp()
+        exposure = self._normal((n, 1, 1, 1), 0.25 * light, chance)
+        gain = (exposure + self._normal((n, 3, 1, 1), 0.06 * light, chance)).exp()
         ramp = torch.linspace(-1, 1, SIDE, device=self._device)
-        side = self._normal((2, n, 1, 1, 1), 0.15, chance)
-        light = gain * (1 + side[0] * ramp.view(1, 1, 1, SIDE) + side[1] * ramp.view(1, 1, SIDE, 1))
-        faces = faces * light + self._normal((n, 1, 1, 1), 12, chance)
+        side = self._normal((2, n, 1, 1, 1), 0.15 * light, chance)
+        gain = gain * (1 + side[0] * ramp.view(1, 1, 1, SIDE) + side[1] * ramp.view(1, 1, SIDE, 1))
+        faces = faces * gain + self._normal((n, 1, 1, 1), 12 * light, chance)
         # a bent tone curve: gamma's shape without its cost
-        curve = self._uniform((n, 1, 1, 1), -0.5, 0.5, chance) / 255
+        curve = self._uniform((n, 1, 1, 1), -0.5 * light, 0.5 * light, chance) / 255
         return faces + curve * faces * (255 - faces)
 
     def _cover(self, faces: Tensor, chance: Generator) -> Tensor:
