@@ -38,6 +38,16 @@ class Detection:
     probability: float  # the detector's confidence, 0..1
     landmarks: tuple[Point, ...]  # five: left eye, right eye, nose, mouth left, mouth right
 
+    def moved(self, x: float, y: float) -> Detection:
+        """The same face x pixels further right and y further down."""
+        box = Box(self.box.x + x, self.box.y + y, self.box.width, self.box.height)
+        return Detection(box, self.probability, tuple((px + x, py + y) for px, py in self.landmarks))
+
+    def scaled(self, x: float, y: float) -> Detection:
+        """The same face in pixels of a picture x times as wide and y times as high."""
+        box = Box(self.box.x * x, self.box.y * y, self.box.width * x, self.box.height * y)
+        return Detection(box, self.probability, tuple((px * x, py * y) for px, py in self.landmarks))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceReading:

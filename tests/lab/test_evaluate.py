@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
-from tests.fakes import FAKES, PEOPLE, SIDE, make_tree
+from tests.fakes import FAKES, PEOPLE, make_tree
 from tests.vision import portraits
 
 from chueok.errors import ModelMissing
@@ -49,13 +49,6 @@ def dataset(tmp_path: Path) -> Dataset:
     return open_dataset(make_tree(tmp_path / "set", TREE))
 
 
-def tight(person: str) -> bytes:
-    """A picture that is nothing but a face: the stand-in detector finds it in a border only."""
-    file = io.BytesIO()
-    Image.new("RGB", (SIDE, SIDE + 1), PEOPLE[person]).save(file, "png")
-    return file.getvalue()
-
-
 def mean_colours(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """An embedding that a mirror does not change."""
     means = crops[:, 40:72, 40:72].mean(axis=(1, 2)).astype(np.float32) - 127.5
@@ -87,25 +80,6 @@ def test_of_several_faces_the_one_in_the_middle_counts(tmp_path: Path, settings:
     tree: Tree = {**TREE, "mom/1.png": ["ex", "mom", "dad"]}
     faces = read_faces(open_dataset(make_tree(tmp_path / "set", tree)), settings, source=FAKES)
     assert tuple(faces.crops[2][56, 56].tolist()) == PEOPLE["mom"]
-
-
-def test_a_tight_crop_is_looked_at_again_with_a_border(tmp_path: Path, settings: Settings) -> None:
-    tree: Tree = {**TREE, "mom/0.png": tight("mom")}
-    faces = read_faces(open_dataset(make_tree(tmp_path / "set", tree)), settings, source=FAKES)
-    assert (faces.people[2], faces.faceless) == ("mom", ())
-    # 40 % of 64 pixels are 26: the stand-in finds its face 32 pixels into the bordered picture
-    assert faces.seen[2][0].box == Box(6, 6, SIDE, SIDE)
-    assert tuple(faces.crops[2][56, 56].tolist()) == PEOPLE["mom"]
-
-
-def test_a_face_that_fills_its_picture_is_placed_with_room_around_it(
-    tmp_path: Path, settings: Settings
-) -> None:
-    whole = io.BytesIO()  # the stand-in sees a face of 64 pixels 32 pixels from every picture's corner
-    Image.new("RGB", (100, 90), PEOPLE["mom"]).save(whole, "png")
-    tree: Tree = {**TREE, "mom/0.png": whole.getvalue()}
-    faces = read_faces(open_dataset(make_tree(tmp_path / "set", tree)), settings, source=FAKES)
-    assert faces.seen[2][0].box == Box(32 - 40, 32 - 36, SIDE, SIDE)
 
 
 def test_folds_keep_the_pairs_whose_faces_were_found(tmp_path: Path, settings: Settings) -> None:

@@ -43,9 +43,9 @@ def evaluate(
     TAR 1e-3: how many pairs of one person's pictures are found when one pair of strangers in 1,000 passes. Rank-1: how
     often the most similar other picture shows the same person.
 
-    Faces are found as `chueok index` finds them; where there is none, or it fills the picture, again with a border. Of
-    several the central one counts. Nothing is kept in your library. With LFW's folds accuracy is its protocol's. Needs
-    two pictures of some people; 30,000 pairs of different people (250 pictures) for a figure at FAR 1e-3.
+    Faces are found as `chueok index` finds them; of several the central one counts. Nothing is kept in your library.
+    With LFW's folds accuracy is its protocol's. Needs two pictures of some people; 30,000 pairs of different people
+    (250 pictures) for a figure at FAR 1e-3.
     """
     from chueok.lab.datasets import open_dataset
     from chueok.lab.evaluate import evaluate as evaluate_models

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import replace
 from pathlib import Path
 
 from chueok.flow.paths import content_hash, is_as_indexed, real
@@ -22,7 +21,7 @@ from chueok.records import (
     ScanSummary,
     Status,
 )
-from chueok.vision.reader import ReadingTask, scaled
+from chueok.vision.reader import ReadingTask
 
 
 def use_model(library: Library, clock: Callable[[], float] = time.monotonic) -> Iterator[ScanEvent]:
@@ -130,10 +129,4 @@ def _embed_crop(library: Library, source: Path, face: Face, crop: FaceCrop) -> F
 
 def _within(detection: Detection, crop: FaceCrop, scale: float) -> Detection:
     """A face of a photo, in pixels of its kept crop."""
-    box = detection.box
-    moved = Detection(
-        replace(box, x=box.x - crop.x, y=box.y - crop.y),
-        detection.probability,
-        tuple((x - crop.x, y - crop.y) for x, y in detection.landmarks),
-    )
-    return scaled(moved, scale, scale)
+    return detection.moved(-crop.x, -crop.y).scaled(scale, scale)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chueok.records import Box, Detection, FaceCrop, FaceReading, PhotoReading
+from chueok.vision.closeup import find_faces
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,8 +76,8 @@ class PhotoReader:
 
         pixels = resize(picture.pixels, self._size) if self._size else picture.pixels
         scale = picture.width / pixels.shape[1], picture.height / pixels.shape[0]
-        found = (scaled(detection, *scale) for detection in self._detector.detect(pixels))
-        return tuple(_within(detection, picture.width, picture.height) for detection in found)
+        found = (face.scaled(*scale) for face in find_faces(self._detector, pixels))
+        return tuple(_within(face, picture.width, picture.height) for face in found)
 
     def _embed(self, picture: Picture, detections: tuple[Detection, ...]) -> tuple[FaceReading, ...]:
         vectors = self._embedder.embed(_crops(picture, detections, self._embedder.crop))
@@ -109,7 +110,7 @@ def _crops(picture: Picture, detections: Sequence[Detection], cut: Cut) -> list[
     """Faces of the full-size photo, cut out of what was decoded."""
     height, width = picture.pixels.shape[:2]
     scale = width / picture.width, height / picture.height
-    return [cut(picture.pixels, scaled(detection, *scale)) for detection in detections]
+    return [cut(picture.pixels, detection.scaled(*scale)) for detection in detections]
 
 
 def cut_out(picture: Picture, detection: Detection) -> FaceCrop:
@@ -171,16 +172,6 @@ class ReaderSource:
 
 
 NETWORKS = ReaderSource(open_reader, prepare)
-
-
-def scaled(detection: Detection, x: float, y: float) -> Detection:
-    """A detection in pixels of a picture x times as wide and y times as high."""
-    box = detection.box
-    return Detection(
-        Box(box.x * x, box.y * y, box.width * x, box.height * y),
-        detection.probability,
-        tuple((px * x, py * y) for px, py in detection.landmarks),
-    )
 
 
 def _within(detection: Detection, width: int, height: int) -> Detection:
