@@ -10,7 +10,6 @@ from pathlib import Path
 from chueok.flow.paths import content_hash, is_as_indexed, real
 from chueok.library import Library
 from chueok.records import (
-    Detection,
     Face,
     FaceCrop,
     FaceReading,
@@ -123,10 +122,6 @@ def _embed_crops(library: Library, picture_id: int) -> bool:
 
 
 def _embed_crop(library: Library, source: Path, face: Face, crop: FaceCrop) -> FaceReading:
-    known = (_within(face.detection, crop, crop.pixels / crop.width),)
-    return library.read_task(ReadingTask(source, known, data=crop.png)).faces[0]
-
-
-def _within(detection: Detection, crop: FaceCrop, scale: float) -> Detection:
-    """A face of a photo, in pixels of its kept crop."""
-    return detection.moved(-crop.x, -crop.y).scaled(scale, scale)
+    scale = crop.pixels / crop.width
+    known = face.detection.moved(-crop.x, -crop.y).scaled(scale, scale)
+    return library.read_task(ReadingTask(source, (known,), data=crop.png)).faces[0]

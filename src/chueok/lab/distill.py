@@ -1,7 +1,7 @@
 """The recipe of the packaged model: a small student learns to answer as a large teacher does, without labels.
 
 Beyer et al. 2022, arXiv 2106.05237, "Knowledge distillation: a good teacher is patient and consistent": teacher and
-student see the same strongly varied view of a crop, for as many views as patience allows. The rate of learning stays
+student see the same view of a crop, strongly varied, for as many views as patience allows. The rate of learning stays
 level at first (Hägele et al. 2024, arXiv 2405.18392), so a run can be made longer afterwards: it goes on from where its
 rate began to fall. While it falls the views are calmer: the student ends on what it will meet.
 
@@ -53,14 +53,16 @@ class Config:
     shape: Shape = field(default_factory=lambda: SHAPES["lite"])
     rate: float = 3e-3  # of AdamW, for a batch
     warm_up: int = 200  # steps until the full rate: the batch norms settle first
-    fall: float = 0.6  # of all steps, at the end, those in which the rate falls to nothing
+    # Of all steps, at the end, those in which the rate falls to nothing: a straight line for most of a run is best
+    # (Bergsma et al. 2025, arXiv 2502.15938), and level before it, a run can still be made longer
+    fall: float = 0.6
     decay: float = 0.02  # of weights, a step, times the rate
     relations: float = 2.0  # weight of the second loss, see `loss`
     held_out: int = 1000  # crops never learnt from: the mean of their similarities is known to 0.003
     check_every: int = 500  # steps between checkpoints: what a kill may lose, some two minutes
     seed: int = 0
     variety: Variety = field(default_factory=Variety)  # of the views while the rate is level
-    finish: Variety = field(default_factory=lambda: CALM)  # and while it falls
+    calmer: Variety = CALM  # and while it falls
 
     @property
     def steps(self) -> int:

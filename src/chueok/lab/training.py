@@ -91,7 +91,7 @@ class _Lane:
     def __init__(self, number: int, config: Config, school: _School, student: Student) -> None:
         self.student = student
         self._number, self._config, self._school = number, config, school
-        self._level, self._falling = (Views(kind, school.device) for kind in (config.variety, config.finish))
+        self._level, self._falling = (Views(kind, school.device) for kind in (config.variety, config.calmer))
 
     def learn(self, step: int) -> float:
         """Leave the gradients of a step in the student; the part of its loss to look at."""
@@ -214,8 +214,8 @@ class _Run:
             return
         if found.origin != self._origin:
             raise UsageError(
-                f"{config.out} holds a run with another --student, --seed, --teacher or --device, or with other crops; "
-                "give the same again, or another --out"
+                f"{config.out} holds a run with another --student, --seed, --teacher or --device, with other crops, or "
+                "of another version of chueok; give the same again, or another --out"
             )
         if found.steps != config.steps:
             self._check_length(found)

@@ -1,6 +1,6 @@
 """Varied views of face crops: what distillation shows its teacher and its student.
 
-Every view of a batch differs in place, size, form, sharpness, light and colour, and many are two faces in one: the
+Every view of a batch differs in place, size, form, sharpness, light and colour, and some are two faces in one: the
 student learns how the teacher answers anything, not who is in the pictures. (Beyer et al. 2022, arXiv 2106.05237,
 "Knowledge distillation: a good teacher is patient and consistent": strong views, and the same ones for both.)
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Variety:
-    """How much views differ. Chances are shares of a batch; spreads are standard deviations."""
+    """How much views differ. Chances are shares of a batch; spreads are standard deviations; `light` is a factor."""
 
     mixed: float = 0.5  # two faces in one: more faces than anybody could collect
     turn: float = 6.0  # degrees: MTCNN's landmarks err by some, those of tilted or cut-off heads by more
@@ -43,14 +43,15 @@ class Variety:
     blurred: float = 0.2  # out of focus or moved
     compressed: float = 0.2  # JPEG at quality 15 to 85
     noisy: float = 0.15
-    light: float = 1.0  # exposure, contrast, colours, light from one side: how much of what is still natural
+    light: float = 1.0  # of exposure, contrast, colours and light from one side
     grey: float = 0.1
-    other: float = 0.3  # with another picture behind the crop, where its own ended
+    behind: float = 0.3  # with another picture where the crop's own ended; else one colour, or black
     framed: float = 0.0  # cut off tightly around the face, and black beyond: portraits, avatars
     covered: float = 0.3  # by a rectangle of up to half of each side: hands, masks, hair, the photo's border
 
 
-# What chueok's own detector and people's photos really show, and little more
+# Nearer to what `chueok index` cuts from photos: those are sharp, go on where tight training pictures end (`behind`),
+# and only the tightest end in black (`framed`)
 CALM = Variety(
     mixed=0.1,
     turn=4.0,
@@ -64,7 +65,7 @@ CALM = Variety(
     noisy=0.03,
     light=0.5,
     grey=0.05,
-    other=0.6,
+    behind=0.6,
     framed=0.2,
     covered=0.04,
 )
@@ -82,7 +83,7 @@ class Views:
         images = crops.to(self._device).permute(0, 3, 1, 2).float()
         faces = self._fill(images, chance)
         faces = self._mix(faces, chance)
-        if self._variety.framed:
+        if self._variety.framed:  # or it would cost time and random numbers
             faces = self._frame(faces, chance)
         faces = self._move(faces, chance)
         faces = self._soften(faces, chance)
@@ -97,7 +98,7 @@ class Views:
         colour = self._uniform((len(faces), 3, 1, 1), 0, 255, chance)
         colour = colour * self._happens(len(faces), 0.6, chance)
         picture = faces[self._order(len(faces), chance)]
-        behind = torch.where(self._happens(len(faces), self._variety.other, chance) > 0, picture, colour)
+        behind = torch.where(self._happens(len(faces), self._variety.behind, chance) > 0, picture, colour)
         return torch.lerp(behind, faces, alpha)
 
     def _mix(self, faces: Tensor, chance: Generator) -> Tensor:
@@ -113,8 +114,8 @@ class Views:
         place = torch.arange(SIDE, device=self._device) - (SIDE - 1) / 2
         angle = self._normal((n, 1, 1, 1), math.radians(10), chance)
         middle = self._normal((2, n, 1, 1, 1), 4, chance)
-        half = self._uniform((2, n, 1, 1, 1), SIDE / 3, SIDE / 2, chance)  # eyes and mouth stay
-        # a face's middle lies 8 pixels below its crop's
+        half = self._uniform((2, n, 1, 1, 1), SIDE / 3, SIDE / 2, chance)  # nearly always with eyes and mouth
+        # 8 pixels below the crop's middle: between it and the middle of the landmarks
         across, down = place.view(1, 1, 1, SIDE) - middle[0], place.view(1, 1, SIDE, 1) - 8 - middle[1]
         beyond = ((across * angle.cos() + down * angle.sin()).abs() > half[0]) | (
             (down * angle.cos() - across * angle.sin()).abs() > half[1]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chueok.records import Box, Detection, FaceCrop, FaceReading, PhotoReading
-from chueok.vision.closeup import find_faces
+from chueok.vision.second_look import find_faces
 
 if TYPE_CHECKING:
     import numpy as np
