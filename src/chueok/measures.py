@@ -104,3 +104,4 @@ class DistillSummary:
     views: int
     similarity: float  # mean cosine to the teacher on held-out crops
     seconds: float  # of work, over all runs
+    has_thresholds: bool  # whether the model knows where a match begins

@@ -227,6 +227,12 @@ def test_only_regular_files_that_look_like_photos_are_read(
     assert (answer.code, _statuses(answer)) == (0, {"grace.JPG": "new"})
 
 
+def test_a_folder_that_is_not_there_leaves_no_library_behind(chueok: Chueok, tmp_path: Path) -> None:
+    answer = chueok("index", tmp_path / "nowhere")
+    assert (answer.code, answer.out) == (2, b"")
+    assert not chueok.library.exists()
+
+
 def test_missing_weights_are_named_with_the_command_that_gets_them(chueok: Chueok, album: Path) -> None:
     answer = chueok("index", "--model", "facenet", album)
     assert (answer.code, answer.out) == (5, b"")

@@ -117,6 +117,15 @@ def test_a_gallery_without_a_single_face_finds_nothing(
     assert not (chueok.room / "desk/card.png").exists()
 
 
+@pytest.mark.usefixtures("library")
+def test_a_picture_that_is_not_a_card_is_refused_before_the_work(chueok: Chueok, sample: Sample) -> None:
+    mine = chueok.room / "mine.png"
+    mine.write_bytes(b"a picture of mine")
+    answer = chueok("lookalike", sample.folder / "selfie.jpg", "--card", mine)
+    assert (answer.code, answer.out) == (2, b"")
+    assert mine.read_bytes() == b"a picture of mine"
+
+
 def test_a_selfie_of_several_people_needs_to_be_told_which(chueok: Chueok, sample: Sample) -> None:
     pair = sample.album / "2018/DSC_0102.jpg"
     refused = chueok("lookalike", pair)

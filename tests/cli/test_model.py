@@ -160,7 +160,27 @@ def test_another_model_embeds_the_known_faces_anew_and_keeps_the_people(
     assert (found.summary["threshold"], found.of_type("match")[0]["model"]) == (0.9, "mine")
     assert "`chueok model use lite` changes it and keeps the people" in other.err
     assert back.of_type("indexed") == [], "its embeddings were kept"
+    assert "nothing was left to do: all 24 faces were embedded before" in chueok("model", "use", "lite").err
     assert set(chueok("find", "grace").paths) == sample.of("grace")
+
+
+@pytest.mark.usefixtures("library")
+def test_a_model_without_weights_changes_nothing(chueok: Chueok, sample: Sample) -> None:
+    gallery = chueok("lookalike", sample.folder / "selfie.jpg", "-g", sample.folder / "gallery", "--json")
+    before = chueok("status", "--json").records
+    refused = chueok("model", "use", "facenet")
+    assert (gallery.code, refused.code) == (0, 5)
+    assert "Run: chueok model fetch facenet (or, with a copy of" in refused.err
+    assert chueok("status", "--json").records == before
+
+
+def test_an_empty_library_does_not_take_a_model_without_weights(chueok: Chueok, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert chueok("index", tmp_path / "empty").code == 0
+    assert chueok("model", "use", "facenet").code == 5
+    assert [record["name"] for record in chueok("model", "list", "--json").records if record["current"]] == [
+        "lite"
+    ]
 
 
 @pytest.mark.weights

@@ -68,7 +68,7 @@ def test_a_run_leaves_a_model_its_manifest_and_the_curve(
     last = points[-1]
     assert isinstance(last, LearningPoint)
     assert summary == DistillSummary(
-        "small", config.out / "small.toml", config.out / "curve.png", 16, last.similarity, last.seconds
+        "small", config.out / "small.toml", config.out / "curve.png", 16, last.similarity, last.seconds, False
     )
     assert sorted(path.name for path in config.out.iterdir()) == [
         "checkpoint-level.pt", "checkpoint.pt", "curve.csv", "curve.png", "lock", "small.onnx", "small.toml",

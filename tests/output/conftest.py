@@ -118,7 +118,9 @@ RECORDS: tuple[Record, ...] = (
     QuantizeSummary("int8", Path("to/int8.toml"), 400, 1000, 27.5),
     Progress("learning", "views", 16_032, 6_000_000),
     LearningPoint(16_000, 0.41234, 0.70056, 214.2),
-    DistillSummary("student", Path("run/student.toml"), Path("run/curve.png"), 6_000_000, 0.91234, 7230.4),
+    DistillSummary(
+        "student", Path("run/student.toml"), Path("run/curve.png"), 6_000_000, 0.91234, 7230.4, True
+    ),
     Note("by the way"),
 )
 

@@ -72,7 +72,7 @@ LINES = (
     '"calibration":400,"compared":1000,"seconds":27.5}',
     '{"schema":1,"type":"learning","views":16000,"loss":0.4123,"similarity":0.7006,"seconds":214.2}',
     '{"schema":1,"type":"summary","command":"lab distill","model":"student","manifest":"run/student.toml",'
-    '"curve":"run/curve.png","views":6000000,"similarity":0.9123,"seconds":7230.4}',
+    '"curve":"run/curve.png","views":6000000,"similarity":0.9123,"seconds":7230.4,"has_thresholds":true}',
 )
 
 

@@ -126,8 +126,8 @@ def test_a_missing_file_is_not_asked_for_twice(card: ModelCard, site: Site, tmp_
     with pytest.raises(FetchFailed) as raised:
         fetch(card, tmp_path, pauses=AT_ONCE)
     assert str(raised.value) == (
-        f"{card.url} was refused: the server answered 404 Not Found.\n"
-        f"By hand: download {card.url}\nand run: chueok model fetch mine --from mine.onnx"
+        f"{card.url} was refused: the server answered 404 Not Found. "
+        f"By hand: download {card.url} and run: chueok model fetch mine --from mine.onnx"
     )
     assert (len(site.asked), contents(tmp_path)) == (1, {})
 
@@ -174,7 +174,7 @@ def test_an_endless_answer_is_stopped(card: ModelCard, site: Site, tmp_path: Pat
 
 def test_an_unreachable_server_is_named_with_the_way_by_hand(site: Site, tmp_path: Path) -> None:
     card = described("http://127.0.0.1:1/weights")
-    with pytest.raises(FetchFailed, match=r"failed 3 times in a row .*refused.*\nBy hand: download http"):
+    with pytest.raises(FetchFailed, match=r"failed 3 times in a row .*refused.* By hand: download http"):
         fetch(card, tmp_path, pauses=AT_ONCE)
 
 

@@ -104,7 +104,7 @@ def test_a_file_of_another_known_model_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (CONTENT[:1000], "but another file.*it has 1,000 bytes of 300,000; was its download cut short?"),
+        (CONTENT[:1000], "but another file.*It has 1,000 bytes of 300,000; was its download cut short?"),
         (b"\n<html>log in", "but a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "but a Git LFS pointer"),
         (CONTENT[::-1], f"its sha256 is .*, not {SHA256}.$"),

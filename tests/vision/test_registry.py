@@ -173,7 +173,7 @@ def test_missing_weights_are_answered_with_both_ways_to_get_them(tmp_path: Path)
     with pytest.raises(ModelMissing) as raised:
         weights_path(BUILT_IN["facenet"], tmp_path)
     assert str(raised.value) == (
-        "the model 'facenet' is not on this machine. Run: chueok model fetch facenet\n"
+        "the model 'facenet' is not on this machine. Run: chueok model fetch facenet "
         "(or, with a copy of 20180402-114759-vggface2.pt at hand: chueok model fetch facenet --from FILE)"
     )
 

@@ -10,7 +10,7 @@ from chueok.cli import options
 from chueok.cli.app import app
 from chueok.cli.session import Session, command, to_the_end
 from chueok.errors import ExitCode, NoLibrary
-from chueok.flow.scan import ScanOptions, scan
+from chueok.flow.scan import ScanOptions, album_folder, scan
 from chueok.library import Library, open_library
 from chueok.records import ScanSummary, Status
 
@@ -36,6 +36,8 @@ def index(
         retry_failed=retry_failed, prune=prune, dry_run=dry_run, budget=options.seconds_of(budget)
     )
     failed = 0
+    for album in albums or ():
+        album_folder(album)  # before a library is made for nothing
     with ExitStack() as stack:
         library = stack.enter_context(_library(session, stack, bool(albums), dry_run, model=model, jobs=jobs))
         output = stack.enter_context(session.output(json=json))

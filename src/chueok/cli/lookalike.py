@@ -8,7 +8,7 @@ from chueok.cli.session import Session, command
 from chueok.errors import ExitCode
 from chueok.flow.lookalike import find_lookalikes
 from chueok.flow.people import FaceChoice
-from chueok.output.card import write_card
+from chueok.output.card import check_card, write_card
 from chueok.records import Note
 
 
@@ -28,6 +28,8 @@ def lookalike(
     The percentage is (1 + similarity) / 2: 50 % means no likeness at all. The percentile says how many of this
     gallery's pairs of different people are less alike. Ends with 1 when the gallery shows no face.
     """
+    if card is not None:
+        check_card(card)
     create = gallery is not None
     with session.library(create=create) as library, session.output(json=json) as output:
         found = find_lookalikes(library, selfie, gallery, top, choice=FaceChoice(face, largest))

@@ -28,9 +28,11 @@ def use_model(library: Library, clock: Callable[[], float] = time.monotonic) -> 
 
     Faces and people stay; only embeddings are made anew, from the boxes in the catalog. It can be interrupted: the
     old model stays current until all is done, and the next run goes on. Photos whose files are gone keep their faces
-    but cannot be found until they are back and indexed. Raises LibraryLocked, ModelMissing.
+    but cannot be found until they are back and indexed. Raises LibraryLocked, ModelMissing, ModelInvalid: then nothing
+    is changed.
     """
     started = clock()
+    library.prepare()
     with library.writing():
         with library.catalog.transaction():
             library.catalog.faces.drop_unused_pictures()  # of galleries and selfies: they are read again when needed

@@ -76,7 +76,7 @@ def _roots(library: Library, albums: Sequence[Path | str]) -> list[Path]:
         if not roots:
             raise NoLibrary("no album is known yet; name one: `chueok index FOLDER_OF_PHOTOS`")
     else:
-        roots = [_folder(album) for album in albums]
+        roots = [album_folder(album) for album in albums]
     return [
         root
         for root in dict.fromkeys(roots)
@@ -84,7 +84,8 @@ def _roots(library: Library, albums: Sequence[Path | str]) -> list[Path]:
     ]
 
 
-def _folder(album: Path | str) -> Path:
+def album_folder(album: Path | str) -> Path:
+    """The folder an album lies in, resolved. Raises UsageError where there is none."""
     path = as_path(album)
     if not path.is_dir():
         problem = "is a file, not a folder of photos" if path.exists() else "does not exist"

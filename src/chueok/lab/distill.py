@@ -28,6 +28,7 @@ from chueok.library import cores
 from chueok.measures import Counted, DistillSummary, LearningPoint, ModelEvaluated
 from chueok.records import Note
 from chueok.vision.models.card import embedding_key
+from chueok.vision.models.manifest import read_manifest
 
 if TYPE_CHECKING:
     from chueok.lab.datasets import Dataset
@@ -109,7 +110,10 @@ def distill(
     with delivery(config.out, name, Maker.DISTILL, teacher) as delivered:
         if not (config.out / LATEST).exists():
             refuse_foreign_curve(config.out)
-        yield Note(f"reading the crops of {config.crops}")
+        yield Note(
+            f"reading the crops of {config.crops}; then learning from {config.views:,} views, with a checkpoint after "
+            f"every {config.check_every * config.batch:,}"
+        )
         for curve in learn(config, embedder, where, progress):
             write_curve(curve, config.out)
             yield curve[-1]
@@ -117,7 +121,13 @@ def distill(
         yield from graduate(student, teacher.card, delivered, datasets, settings, progress=reading)
     last = curve[-1]
     yield DistillSummary(
-        name, delivered.manifest, config.out / "curve.png", last.views, last.similarity, last.seconds
+        name,
+        delivered.manifest,
+        config.out / "curve.png",
+        last.views,
+        last.similarity,
+        last.seconds,
+        has_thresholds=bool(read_manifest(delivered.manifest).thresholds),
     )
 
 

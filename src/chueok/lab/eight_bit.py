@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from chueok.errors import UsageError
 from chueok.lab.delivery import Maker, signed
-from chueok.vision.runtime import silence
+from chueok.vision.runtime import ERRORS_ONLY, silence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
 _WEIGHTED = ("Conv", "Gemm", "MatMul")  # operators with weights
+_WARNINGS = 2  # ONNX Runtime's default, ORT_LOGGING_LEVEL_WARNING
 _ROUNDED = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -127,12 +128,16 @@ def _unround_answer(graph: GraphProto) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The tool advises through the root logger; what matters here is raised or measured."""
+    """The tool advises through the root logger and its sessions' own; what matters here is raised or measured."""
+    import onnxruntime
+
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
+    onnxruntime.set_default_logger_severity(ERRORS_ONLY)
     try:
         yield
     finally:
+        onnxruntime.set_default_logger_severity(_WARNINGS)
         logging.disable(before)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chueok.errors import UsageError
+from chueok.flow.foreign import refuse_foreign
 from chueok.flow.paths import real
 from chueok.output.fonts import drawable, font_for
 from chueok.output.pictures import Cut, Cutter
@@ -41,8 +42,7 @@ def write_card(
     """
     from PIL.PngImagePlugin import PngInfo
 
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"the card is a PNG picture; name it like {path.with_suffix('.png')}")
+    check_card(path)
     with Cutter(settings) as cutter:
         faces = [_face(cutter, probe, probe_face), _face(cutter, answer.reference, answer.face)]
     card = _draw(faces, answer)
@@ -50,6 +50,13 @@ def write_card(
     maker.add_text("Software", "chueok")
     with private_file(path, _MARK) as file:
         card.save(file, "PNG", pnginfo=maker)
+
+
+def check_card(path: Path) -> None:
+    """Raise UsageError where no card may be written, which should be told before the work."""
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"the card is a PNG picture; name it like {path.with_suffix('.png')}")
+    refuse_foreign(path, _MARK)
 
 
 def _draw(faces: list[Image | None], answer: Lookalike) -> Image:

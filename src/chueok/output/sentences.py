@@ -61,6 +61,8 @@ def indexed(summary: ScanSummary) -> str:
     """The result of a scan."""
     total = sum(summary.counts.values())
     if not (total or summary.missing or summary.left or summary.pruned or summary.unreachable):
+        if summary.faces:  # after `chueok model use`
+            return f"nothing was left to do: all {plural(summary.faces, 'face')} were embedded before"
         return "no photos there; name the folder they are in: `chueok index ALBUM` (links are not followed)"
     by_status = [f"{summary.counts[s]:,} {s}" for s in Status if summary.counts.get(s)]
     parts = [("would index " if summary.dry_run else "indexed ") + plural(total, "photo")]
@@ -224,6 +226,7 @@ def distilled(summary: DistillSummary) -> str:
         f"learnt from {plural(summary.views, 'view')} in {duration(summary.seconds)}; similarity to the teacher "
         f"{summary.similarity:.4f}; the learning curve: {printable(str(summary.curve))}; install the student: "
         f"{_fetch(summary.model, summary.manifest)}, or make it smaller with `chueok lab quantize` first"
+        + ("" if summary.has_thresholds else "; no threshold was measured: --evaluate DATASET does that")
     )
 
 

@@ -155,10 +155,11 @@ def prepare(card: ModelCard, settings: Settings) -> Iterator[str]:
     from chueok.vision.detect import detector_is_compiled, open_detector
     from chueok.vision.embed import needs_compile, open_embedder
 
+    is_new = needs_compile(card, settings.models, settings.cache)  # first: it also finds weights missing
     if not detector_is_compiled(settings.cache):
         yield "compiling the face detector, once on this machine (about 20 seconds)"
         open_detector(settings.cache)
-    if needs_compile(card, settings.models, settings.cache):
+    if is_new:
         yield f"compiling the model {card.name}, once on this machine (about 20 seconds)"
         open_embedder(card, settings.models, settings.cache)
 

@@ -12,7 +12,7 @@ from chueok.vision.models.selfcontained import check_self_contained
 if TYPE_CHECKING:
     import onnxruntime
 
-_ERRORS_ONLY = 3  # ONNX Runtime's ORT_LOGGING_LEVEL_ERROR
+ERRORS_ONLY = 3  # ONNX Runtime's ORT_LOGGING_LEVEL_ERROR
 
 
 def open_session(model: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -74,5 +74,5 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.add_session_config_entry("session.load_model_format", "ONNX")
     # A second lock: nothing can lie below a device, should another parser see a reference that ours does not
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = ERRORS_ONLY
     return options

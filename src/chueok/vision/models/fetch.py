@@ -170,7 +170,7 @@ def _download_verified(card: ModelCard, wanted: Download, part: IO[bytes], progr
     try:
         download(wanted, part, progress)
     except FetchFailed as error:
-        raise FetchFailed(f"{error}.\n{_by_hand(card)}") from error
+        raise FetchFailed(f"{error}. {_by_hand(card)}") from error
     found = _sha256(part)
     if found == card.sha256:
         return
@@ -181,7 +181,7 @@ def _download_verified(card: ModelCard, wanted: Download, part: IO[bytes], progr
         return
     raise FetchFailed(
         f"{wanted.url} sent {_kind(beginning)}: its sha256 is {found}, not the model's {card.sha256}. "
-        f"Nothing of it was kept.\n{_by_hand(card)}"
+        f"Nothing of it was kept. {_by_hand(card)}"
     )
 
 
@@ -269,7 +269,7 @@ def _not_the_file(card: ModelCard, file: Path, found: str, beginning: bytes) -> 
             command = f"chueok model fetch {other.name} --from {file}"
             return f"{file} is the model {other.name!r}, not {card.name!r}. Run: {command}"
     size = file.stat().st_size
-    short = f"it has {size:,} bytes of {card.size:,}; was its download cut short?" if size < card.size else ""
+    short = f"It has {size:,} bytes of {card.size:,}; was its download cut short?" if size < card.size else ""
     return (
         f"{file} is not the model {card.name!r} but {_kind(beginning)}: its sha256 is {found}, "
         f"not {card.sha256}. {short}".rstrip()
@@ -280,4 +280,4 @@ def _by_hand(card: ModelCard) -> str:
     """The way that needs no chueok: another machine or a browser."""
     if card.url is None:
         return f"With the file at hand: chueok model fetch {card.name} --from {card.file}"
-    return f"By hand: download {card.url}\nand run: chueok model fetch {card.name} --from {card.file}"
+    return f"By hand: download {card.url} and run: chueok model fetch {card.name} --from {card.file}"

@@ -154,8 +154,8 @@ def find_model(name: str, models_dir: Path) -> ModelCard:
     if name in cards:
         return cards[name]
     near = difflib.get_close_matches(name.lower(), cards, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"there is no model {name!r}; {hint}There are: {', '.join(cards)}")
+    hint = f"did you mean {near[0]!r}? There" if near else "there"
+    raise UsageError(f"there is no model {name!r}; {hint} are: {', '.join(cards)}")
 
 
 def installed_path(card: ModelCard, models_dir: Path) -> Path:
@@ -228,7 +228,7 @@ def _how_to_get(card: ModelCard, path: Path) -> str:
     if card.packaged:
         return f"the packaged model {path} is missing; install chueok again"
     return (
-        f"the model {card.name!r} is not on this machine. Run: chueok model fetch {card.name}\n"
+        f"the model {card.name!r} is not on this machine. Run: chueok model fetch {card.name} "
         f"(or, with a copy of {card.file} at hand: chueok model fetch {card.name} --from FILE)"
     )
 
