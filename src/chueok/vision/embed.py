@@ -65,10 +65,13 @@ class OnnxEmbedder:
     def prepare(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the network takes: (n, s, s, 3) uint8 RGB -> (n, 3, s, s) float32, scaled, in its colour order."""
         recipe = self._card.recipe
-        ordered = (faces[..., ::-1] if recipe.bgr else faces).astype(np.float32)
-        ordered -= np.array(recipe.mean, np.float32)
-        ordered /= np.array(recipe.scale, np.float32)
-        return np.ascontiguousarray(ordered.transpose(0, 3, 1, 2))
+        ordered = faces[..., ::-1] if recipe.bgr else faces
+        planes = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2)).astype(
+            np.float32
+        )  # bytes are turned fastest
+        planes -= np.array(recipe.mean, np.float32).reshape(3, 1, 1)
+        planes /= np.array(recipe.scale, np.float32).reshape(3, 1, 1)
+        return planes
 
     def _embed_batch(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         faces = np.stack(crops)
