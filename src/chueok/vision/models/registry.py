@@ -41,14 +41,14 @@ _LITE = ModelCard(
     description="small and packaged; a student of mobilefacenet",
     licence="MIT",
     file="lite-int8.onnx",
-    size=1_823_033,
-    sha256="d807a518c02d864b63ceef2d192e71c96d3d571783b87ba9d96133d3977450e6",
+    size=1_823_032,
+    sha256="1fc1dc951cdd69961485a1a23e15058656340369156d9e7536bd236d3eef2f91",
     architecture="onnx",
     dimension=128,
     recipe=Recipe(crop="arcface", pixels=112, mirror=True),  # scaling is inside the graph
     packaged=True,
     # all impostor pairs of LFW's first two folds: `chueok lab evaluate`
-    thresholds={"1e-2": 0.318, "1e-3": 0.414, "1e-4": 0.489},
+    thresholds={"1e-2": 0.299, "1e-3": 0.391, "1e-4": 0.465},
     impostor_pairs=1_250_180,
 )
 
