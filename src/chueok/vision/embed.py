@@ -66,9 +66,10 @@ class OnnxEmbedder:
         """What the network takes: (n, s, s, 3) uint8 RGB -> (n, 3, s, s) float32, scaled, in its colour order."""
         recipe = self._card.recipe
         ordered = faces[..., ::-1] if recipe.bgr else faces
-        planes = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2)).astype(
-            np.float32
-        )  # bytes are turned fastest
+        turned = np.ascontiguousarray(
+            ordered.transpose(0, 3, 1, 2)
+        )  # as bytes: a quarter of the memory to move
+        planes = turned.astype(np.float32)
         planes -= np.array(recipe.mean, np.float32).reshape(3, 1, 1)
         planes /= np.array(recipe.scale, np.float32).reshape(3, 1, 1)
         return planes
