@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from chueok.errors import UsageError
+from chueok.errors import OperationFailed, UsageError
 from chueok.output import fonts
 from chueok.output.card import write_card
 from chueok.records import Box, Detection, Face, Lookalike
@@ -77,6 +77,12 @@ def test_a_card_replaces_a_card_but_never_a_photo(tmp_path: Path) -> None:
     assert photo.read_bytes() == before
     write_card(tmp_path / "card.png", selfie, FACE, _answer(selfie))
     write_card(tmp_path / "card.png", selfie, FACE, replace(_answer(selfie), name="again"))
+
+
+def test_a_card_below_a_file_is_answered_with_a_sentence(tmp_path: Path) -> None:
+    selfie = _photo(tmp_path / "a.jpg", RED)
+    with pytest.raises(OperationFailed, match="cannot be written: Not a directory"):
+        write_card(selfie / "card.png", selfie, FACE, _answer(selfie))
 
 
 def test_a_card_is_named_as_the_png_it_is(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def _draw(curve: Sequence[LearningPoint], file: BinaryIO) -> None:
     axes.plot(views, [1 - point.loss for point in curve], label="varied views, as learnt")
     axes.plot(views, [point.similarity for point in curve], label="held-out crops, as they are")
     axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.locator_params(axis="x", nbins=6)  # numbers in the millions would run into each other
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(file, dpi=120, format="png", metadata={"Software": _MAKER})

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chueok.errors import UsageError
-from chueok.flow.foreign import refuse_foreign
 from chueok.flow.paths import real
 from chueok.output.fonts import drawable, font_for
 from chueok.output.pictures import Cut, Cutter
-from chueok.output.private import private_file
+from chueok.output.private import check_free, private_file
 from chueok.output.text import printable
 from chueok.records import Face, Lookalike
 from chueok.settings import Settings
@@ -53,10 +52,10 @@ def write_card(
 
 
 def check_card(path: Path) -> None:
-    """Raise UsageError where no card may be written, which should be told before the work."""
+    """Raise UsageError or OperationFailed where no card can be written, which should be told before the work."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"the card is a PNG picture; name it like {path.with_suffix('.png')}")
-    refuse_foreign(path, _MARK)
+    check_free(path, _MARK)
 
 
 def _draw(faces: list[Image | None], answer: Lookalike) -> Image:

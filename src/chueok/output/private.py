@@ -22,8 +22,8 @@ def private_file(path: Path, mark: bytes) -> Iterator[BinaryIO]:
     holds them too: a photo named by mistake stays. What a killed run left half written in the folder is removed.
     Raises UsageError for a path that must stay as it is, OperationFailed when the disk says no.
     """
+    check_free(path, mark)
     try:
-        refuse_foreign(path, mark)
         sweep(path.parent)
         with Workroom(path.parent) as room, room.slot() as staged:
             with open(staged, "xb", opener=_private) as file:
@@ -33,6 +33,14 @@ def private_file(path: Path, mark: bytes) -> Iterator[BinaryIO]:
             staged.replace(path)
         with contextlib.suppress(PermissionError):  # a folder that may be written to, but not read
             sync_folder(path.parent)
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def check_free(path: Path, mark: bytes) -> None:
+    """Raise UsageError for a path that must stay as it is, OperationFailed when the disk does not tell."""
+    try:
+        refuse_foreign(path, mark)
     except OSError as error:
         raise _failed(path, error) from error
 
