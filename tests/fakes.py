@@ -55,7 +55,7 @@ def photo(people: Sequence[str], mark: str = "") -> bytes:
 class SquareDetector:
     """Finds coloured squares. A picture of one certain colour stands for a disk that does not answer."""
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+    def detect(self, image: NDArray[np.uint8], min_face: float = 20.0) -> list[Detection]:
         if (image == FAR_AWAY).all():
             raise UnreadablePhoto("the disk did not answer", transient=True)
         spread = image.max(axis=2).astype(int) - image.min(axis=2)

@@ -27,11 +27,16 @@ class Settings:
     jobs: int = 0  # reading processes; 0 = one per core (small nets gain nothing from more threads)
     threshold: float | None = None  # similarity a match needs; None = the model's at `far`
     far: float = 1e-3  # false accept rate the model's threshold is looked up for
-    detector_size: int = 1280  # long side in pixels that faces are searched at; 0 = full size.
-    # docs/engine.md: 1280 finds the same faces above 0.95 as full size on 2-megapixel photos
-    detector_min_face: int = (
-        20  # shorter side in detector pixels of the smallest face: 1.6 % of the long side
+    detector_size: int = (
+        1280  # a photo is decoded at this long side in pixels, or up to twice; 0 = full size.
     )
+    # docs/performance.md: faces from 1.6 % of the long side are found as at full size
+    detector_min_face: int = (
+        24  # shorter side in detector pixels of the smallest face looked for: 1.9 % of the long side
+    )
+    # probability the first network must give what the second looks at; 0.6, as published, takes a tenth longer and
+    # finds no more (docs/performance.md)
+    detector_candidate: float = 0.7
     detector_probability: float = (
         0.95  # faces below are not learned: MTCNN's doubtful boxes are mostly hands and leaves
     )
@@ -41,6 +46,10 @@ class Settings:
     worker_megabytes: int = 1500  # memory ceiling of a reading process (docs/reliability.md: bombs)
     batch_photos: int = 64  # photos per commit: what a kill may lose
     batch_seconds: float = 30.0  # and the time after which a smaller batch is committed
+
+
+# `index --fast`: photos decoded at half the size, and faces from 3 % of the long side (docs/performance.md)
+FAST: dict[str, int | None] = {"detector_size": 640, "detector_min_face": 20}
 
 
 def default_settings() -> Settings:
@@ -84,6 +93,8 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
 _LIMITS = {
     "threshold": (-1, 1),
     "far": (1e-9, 1),
+    "detector_min_face": (12, math.inf),  # P-Net's window
+    "detector_candidate": (0.01, 0.99),
     "detector_probability": (0, 1),
     "photo_seconds": (1, math.inf),
 }

@@ -17,6 +17,7 @@ from chueok.errors import UsageError
 from chueok.records import Detection
 from chueok.vision import detect
 from chueok.vision.detect import MtcnnDetector, detector_is_compiled, open_detector
+from chueok.vision.means import Means
 from chueok.vision.models.compile import compiled
 from chueok.vision.runtime import open_session
 
@@ -108,10 +109,9 @@ def test_rearranged_networks_compute_what_torch_does(
         image = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
         with torch.no_grad():
             *others, probabilities = getattr(reference, name)(torch.from_numpy(image))
-        *got, probability = session.run(None, {"image": image})
-        np.testing.assert_allclose(probability[:, -1], probabilities[:, 1], atol=1e-5)
-        for ours, theirs in zip(got, others, strict=True):
-            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        (got,) = session.run(None, {"image": image})
+        np.testing.assert_allclose(got[:, :-1], np.concatenate(others, axis=1), atol=1e-5)
+        np.testing.assert_allclose(detect._probability(got[:, -1]), probabilities[:, 1], atol=1e-5)
 
 
 def test_a_doubtful_face_needs_a_low_probability(
@@ -133,6 +133,28 @@ def test_narrow_strips_find_the_same(
     np.testing.assert_allclose(as_rows(detector.detect(image)), whole, atol=0.01, rtol=0)
 
 
+def test_a_larger_smallest_face_is_looked_for_in_a_smaller_copy(
+    networks_cache: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.asarray(Image.fromarray(load(shared / "albums" / PHOTOS[0])).resize((1600, 1067)))
+    detector = open_detector(networks_cache)
+    whole = [face for face in detector.detect(image) if face.box.size >= 40]
+    searched: list[tuple[int, ...]] = []
+
+    def recorded(picture: NDArray[np.uint8]) -> Means:
+        searched.append(picture.shape)
+        return Means(picture)
+
+    monkeypatch.setattr(detect, "Means", recorded)
+    found = [face for face in detector.detect(image, min_face=32) if face.box.size >= 40]
+    assert searched == [(534, 800, 3)]
+    assert len(found) == len(whole) > 0
+    from_the_left = [sorted(faces, key=lambda face: face.box.x) for faces in (found, whole)]
+    for ours, theirs in zip(*from_the_left, strict=True):
+        tolerance = 0.06 * theirs.box.size
+        np.testing.assert_allclose(ours.landmarks, theirs.landmarks, atol=tolerance, rtol=0)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (19, 19), (20, 20), (21, 900), (11, 500), (300, 400)])
 def test_nobody_is_found_in_noise(detector: MtcnnDetector, shape: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -141,7 +163,7 @@ def test_nobody_is_found_in_noise(detector: MtcnnDetector, shape: tuple[int, int
 
 def test_too_small_a_face_is_a_usage_error(networks_cache: Path) -> None:
     with pytest.raises(UsageError, match="11 pixels are too small"):
-        open_detector(networks_cache, min_face=11)
+        open_detector(networks_cache).detect(np.zeros((50, 50, 3), np.uint8), min_face=11)
 
 
 def test_detecting_loads_no_torch(networks_cache: Path) -> None:

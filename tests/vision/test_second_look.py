@@ -26,9 +26,11 @@ class Recorded:
     def __init__(self, *looks: list[Detection]) -> None:
         self._looks = list(looks)
         self.shown: list[NDArray[np.uint8]] = []
+        self.asked: list[float] = []
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+    def detect(self, image: NDArray[np.uint8], min_face: float = 20.0) -> list[Detection]:
         self.shown.append(image)
+        self.asked.append(min_face)
         return self._looks.pop(0)
 
 
@@ -115,3 +117,22 @@ def test_a_tight_crop_of_a_face_shows_it_where_the_whole_photo_does(
 
     (cramped,), (found,) = detector.detect(tight), find_faces(detector, tight)
     assert error(found) < 0.04 < error(cramped)
+
+
+@pytest.mark.parametrize(
+    ("side", "size", "least"),
+    [
+        (2000, 1280, 24 * 2000 / 1280),
+        (1280, 1280, 24),
+        (1100, 1280, 24 * 1100 / 1280),
+        (600, 1280, 20),
+        (2000, 0, 24),
+    ],
+)
+def test_the_smallest_face_is_a_share_of_the_photo(side: int, size: int, least: float) -> None:
+    detector = Recorded([face(10, 10, 100)])
+    file = io.BytesIO()
+    Image.new("RGB", (side, 400)).save(file, "png")
+    reader = PhotoReader(detector, ColourEmbedder(), size, min_face=24)
+    reader(ReadingTask(Path("photo.png"), data=file.getvalue()))
+    assert detector.asked == [pytest.approx(least)]

@@ -13,6 +13,7 @@ from chueok.errors import ExitCode, NoLibrary
 from chueok.flow.scan import ScanOptions, album_folder, scan
 from chueok.library import Library, open_library
 from chueok.records import ScanSummary, Status
+from chueok.settings import FAST
 
 
 @command(app)
@@ -21,6 +22,9 @@ def index(
     albums: options.Albums = None,
     model: options.ModelName = None,
     jobs: options.Jobs = None,
+    fast: options.Fast = False,
+    detector_size: options.DetectorSize = None,
+    min_face: options.LeastFace = None,
     budget: options.Budget = None,
     retry_failed: options.RetryFailed = False,
     prune: options.Prune = False,
@@ -35,11 +39,15 @@ def index(
     asked = ScanOptions(
         retry_failed=retry_failed, prune=prune, dry_run=dry_run, budget=options.seconds_of(budget)
     )
+    searched = {"detector_size": options.detector_size_of(detector_size), "detector_min_face": min_face}
+    if fast:
+        searched = FAST | {name: value for name, value in searched.items() if value is not None}
     failed = 0
     for album in albums or ():
         album_folder(album)  # before a library is made for nothing
     with ExitStack() as stack:
-        library = stack.enter_context(_library(session, stack, bool(albums), dry_run, model=model, jobs=jobs))
+        flags = {"model": model, "jobs": jobs, **searched}
+        library = stack.enter_context(_library(session, stack, bool(albums), dry_run, **flags))
         output = stack.enter_context(session.output(json=json))
         for event in scan(library, albums or (), asked):
             if isinstance(event, ScanSummary):

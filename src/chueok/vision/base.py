@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 class Detector(Protocol):
     """Finds faces in a picture."""
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+    def detect(self, image: NDArray[np.uint8], min_face: float = 20.0) -> list[Detection]:
         """Find every face.
 
-        image: (h, w, 3) uint8 RGB, upright. Boxes and landmarks are in pixels of `image`.
+        image: (h, w, 3) uint8 RGB, upright. min_face: shorter side, in its pixels, of the smallest face looked for;
+        smaller ones may be found too. Boxes and landmarks are in pixels of `image`.
         Returns an empty list where nobody is. Largest face first.
         """
         ...

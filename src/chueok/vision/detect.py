@@ -8,6 +8,7 @@ decides and places the landmarks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,7 +19,8 @@ import numpy as np
 
 from chueok.errors import ModelMissing, UsageError
 from chueok.records import Box, Detection
-from chueok.vision.means import Means
+from chueok.vision.decode import reduced
+from chueok.vision.means import Means, Sharp
 from chueok.vision.models.compile import Network, compiled, is_compiled
 from chueok.vision.runtime import open_session
 from chueok.vision.suppress import grid_survivors, over_smaller, over_union, survivors
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # From facenet_pytorch.MTCNN, which has them from the authors' code:
-_THRESHOLDS = (0.6, 0.7, 0.7)  # probability a candidate needs in P-Net, R-Net and O-Net
+_CANDIDATE, _REFINED, _DECIDED = 0.6, 0.7, 0.7  # probability needed in P-Net, R-Net and O-Net
 _FACTOR = 0.709  # each pyramid level has about half the pixels of the one before
+_COARSE_FACE = 16.0  # pixels: as long as the smallest face keeps so many, P-Net and R-Net see a smaller copy
 _P_OVERLAP, _R_OVERLAP, _O_OVERLAP = 0.5, 0.7, 0.7  # more overlap than this is the same face
 _CELL = 12  # P-Net's window, pixels of a level
+_MIN_FACE = 20.0  # pixels; what R-Net and O-Net tell from leaves, enlarged to 24 and 48
 _STRIDE = 2  # between P-Net's windows
 
 # Pieces of work whose intermediate results stay in a core's cache, and memory small. Measured at 1280 px on
@@ -50,16 +54,15 @@ _WEIGHTS = {
 
 
 def open_detector(
-    cache: Path, min_face: int = 20, probability: float = 0.95, threads: int = 1
+    cache: Path, probability: float = 0.95, candidate: float = _CANDIDATE, threads: int = 1
 ) -> MtcnnDetector:
     """A detector whose networks lie compiled in `cache`; the first call on a machine compiles them (some seconds).
 
-    min_face: shorter side, in pixels of the image given to `detect`, of the smallest face looked for.
-    probability: faces below are not reported.
-    Raises UsageError for a min_face below 12, and what `compiled` and `open_session` raise.
+    probability: faces below are not reported. candidate: the probability P-Net must give what R-Net looks at.
+    Raises what `compiled` and `open_session` raise.
     """
     sessions = [open_session(path, threads) for path in compiled(cache, _networks())]
-    return MtcnnDetector(*sessions, min_face=min_face, probability=probability)
+    return MtcnnDetector(*sessions, probability=probability, candidate=candidate)
 
 
 def detector_is_compiled(cache: Path) -> bool:
@@ -105,28 +108,31 @@ class MtcnnDetector:
         rnet: onnxruntime.InferenceSession,
         onet: onnxruntime.InferenceSession,
         *,
-        min_face: int,
         probability: float,
+        candidate: float,
     ) -> None:
-        if min_face < _CELL:
-            raise UsageError(f"faces of {min_face} pixels are too small to be found; ask for {_CELL} or more")
         self._pnet, self._rnet, self._onet = pnet, rnet, onet
-        self._min_face = min_face
-        self._probability = probability
+        self._probability, self._candidate = probability, candidate
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+    def detect(self, image: NDArray[np.uint8], min_face: float = _MIN_FACE) -> list[Detection]:
         """Find every face, largest first.
 
-        image: (h, w, 3) uint8 RGB, upright; searched at the size it has. Boxes and landmarks are in its pixels
-        and may reach over its border, where a face does. Memory: 12 bytes a pixel, and about 60 MB.
+        image: (h, w, 3) uint8 RGB, upright; searched at the size it has. min_face: shorter side, in its pixels, of
+        the smallest face looked for. Boxes and landmarks are in its pixels and may reach over its border, where a
+        face does. Memory: 12 bytes a pixel, and about 60 MB. Raises UsageError for a min_face below 12.
         """
-        means = Means(image)
-        boxes = self._refine(means, self._propose(means))
-        return self._decide(means, boxes)
+        if min_face < _CELL:
+            raise UsageError(
+                f"faces of {min_face:g} pixels are too small to be found; ask for {_CELL} or more"
+            )
+        factor = max(1, int(min_face / _COARSE_FACE))
+        means = Means(reduced(image, factor))
+        boxes = self._refine(means, self._propose(means, min_face / factor))
+        return self._decide(Sharp(image, means, factor), boxes * np.float32(factor))
 
-    def _propose(self, means: Means) -> NDArray[np.float32]:
+    def _propose(self, means: Means, min_face: float) -> NDArray[np.float32]:
         """Squares around what P-Net takes for faces: (n, 4) float32, best first."""
-        levels = [self._search(means, scale) for scale in self._scales(means)]
+        levels = [self._search(means, scale) for scale in _scales(min(means.height, means.width), min_face)]
         if not levels:
             return np.empty((0, 4), np.float32)
         found = _Candidates(
@@ -138,15 +144,6 @@ class MtcnnDetector:
         # have twice the area of those before (from 12 pixels up even with their sides rounded).
         return _squares(found[np.argsort(-found.scores, kind="stable")].moved(0))
 
-    def _scales(self, means: Means) -> Iterator[float]:
-        """By what the image is shrunk, from where the smallest face fills a cell to where the image does."""
-        scale = _CELL / self._min_face
-        side = min(means.height, means.width) * scale
-        while side >= _CELL:
-            yield scale
-            scale *= _FACTOR
-            side *= _FACTOR
-
     def _search(self, means: Means, scale: float) -> _Candidates:
         """What P-Net finds in one level, without doubles. The level is worked off in strips that overlap by 10 rows."""
         height, width = int(means.height * scale + 1), int(means.width * scale + 1)
@@ -156,29 +153,27 @@ class MtcnnDetector:
         for first in range(0, rows, step):
             last = min(first + step, rows)
             strip = means.shrunk(height, width, _STRIDE * first, min(_STRIDE * last + 10, height))
-            offsets, probability = self._pnet.run(None, {"image": strip})
-            row, column = np.nonzero(probability[0, 0] >= np.float32(_THRESHOLDS[0]))
-            parts.append((row + first, column, probability[0, 0, row, column], offsets[0][:, row, column].T))
-        row, column, scores, offsets = (np.concatenate(part) for part in zip(*parts, strict=True))
+            (answers,) = self._pnet.run(None, {"image": strip})[0]
+            row, column = np.nonzero(answers[4] >= _logit(self._candidate))
+            parts.append((row + first, column, answers[:, row, column].T))
+        row, column, values = (np.concatenate(part) for part in zip(*parts, strict=True))
         cells = np.stack([row, column], axis=1)
-        found = _Candidates(_windows(cells, scale), scores, offsets)
-        return found[grid_survivors(found.boxes, scores, cells, _P_OVERLAP)]
+        found = _Candidates(_windows(cells, scale), _probability(values[:, 4]), values[:, :4])
+        return found[grid_survivors(found.boxes, found.scores, cells, _P_OVERLAP)]
 
     def _refine(self, means: Means, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """The squares R-Net agrees with, better placed: (m, 4) float32."""
-        boxes, offsets, probabilities = _judged(self._rnet, means, boxes, 24, _R_BATCH)
-        good = probabilities[:, 1] > _THRESHOLDS[1]
-        found = _Candidates(boxes[good], probabilities[good, 1], offsets[good])
+        found, _ = _judged(self._rnet, means, boxes, 24, _R_BATCH)
+        found = found[found.scores > _REFINED]
         order = np.argsort(-found.scores, kind="stable")
         found = found[survivors(found.boxes, order, _R_OVERLAP, over_union)]
         return _squares(found.moved(1))
 
-    def _decide(self, means: Means, boxes: NDArray[np.float32]) -> list[Detection]:
+    def _decide(self, sharp: Sharp, boxes: NDArray[np.float32]) -> list[Detection]:
         """What O-Net takes for faces, with landmarks."""
-        boxes, offsets, landmarks, probabilities = _judged(self._onet, means, boxes, 48, _O_BATCH)
-        good = probabilities[:, 1] > _THRESHOLDS[2]
-        found = _Candidates(boxes[good], probabilities[good, 1], offsets[good])
-        points = _points(found.boxes, landmarks[good])
+        found, landmarks = _judged(self._onet, sharp, boxes, 48, _O_BATCH)
+        good = found.scores > _DECIDED
+        found, points = found[good], _points(found.boxes[good], landmarks[good])
         faces = found.moved(1)
         # O-Net's best scores are all exactly 1; of equals facenet_pytorch keeps the last
         order = np.argsort(found.scores, kind="stable")[::-1]
@@ -186,6 +181,16 @@ class MtcnnDetector:
         kept = kept[found.scores[kept] >= self._probability]
         detections = [_detection(faces[k], found.scores[k], points[k]) for k in kept]
         return sorted(detections, key=lambda face: -face.box.width * face.box.height)
+
+
+def _scales(shorter: int, min_face: float) -> Iterator[float]:
+    """By what an image is shrunk, from where the smallest face fills a cell to where its shorter side does."""
+    scale = _CELL / min_face
+    side = shorter * scale
+    while side >= _CELL:
+        yield scale
+        scale *= _FACTOR
+        side *= _FACTOR
 
 
 def _windows(cells: NDArray[np.intp], scale: float) -> NDArray[np.float32]:
@@ -204,21 +209,35 @@ def _squares(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _judged(
-    net: onnxruntime.InferenceSession, means: Means, boxes: NDArray[np.float32], size: int, batch: int
-) -> list[NDArray[np.float32]]:
-    """The boxes (n, 4) that touch the image, and what the network says of each: its outputs, n rows each.
+    net: onnxruntime.InferenceSession, image: Means | Sharp, boxes: NDArray[np.float32], size: int, batch: int
+) -> tuple[_Candidates, NDArray[np.float32]]:
+    """The boxes (n, 4) that touch the image as the network sees them, and what else it says of each: (n, ...).
 
     MTCNN counts pixels from 1, and a box's edges belong to it.
     """
     windows = np.trunc(boxes).astype(np.int64) - (1, 1, 0, 0)
-    windows = np.clip(windows, 0, (means.width, means.height) * 2)
+    windows = np.clip(windows, 0, (image.width, image.height) * 2)
     touching = (windows[:, 2:] > windows[:, :2]).all(axis=1)
     boxes, windows = boxes[touching], windows[touching]
-    outputs = [
-        net.run(None, {"image": means.cut(windows[first : first + batch], size)})
-        for first in range(0, max(len(windows), 1), batch)
-    ]
-    return [boxes, *(np.concatenate(part) for part in zip(*outputs, strict=True))]
+    verdicts = np.concatenate(
+        [
+            net.run(None, {"image": image.cut(windows[first : first + batch], size)})[0]
+            for first in range(0, max(len(windows), 1), batch)
+        ]
+    )
+    return _Candidates(boxes, _probability(verdicts[:, -1]), verdicts[:, :4]), verdicts[:, 4:-1]
+
+
+def _probability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The sigmoid, which of two classes is their softmax."""
+    with np.errstate(over="ignore"):  # exp of a large number is infinite, and its share nothing
+        shares: NDArray[np.float32] = np.reciprocal(1 + np.exp(-logits))
+    return shares
+
+
+def _logit(probability: float) -> float:
+    """What `_probability` takes for this probability."""
+    return math.log(probability / (1 - probability))
 
 
 def _points(boxes: NDArray[np.float32], landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

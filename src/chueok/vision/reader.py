@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     # a picture and a face in its pixels -> a crop
     Cut = Callable[[NDArray[np.uint8], Detection], NDArray[np.uint8]]
 
-CROP_FACE_PIXELS = 112  # a face box this large fills an embedder's crop without being enlarged
+LEAST_FACE_PIXELS = 20  # decoded; MTCNN's networks enlarge a face to 24 and 48
+CROP_FACE_PIXELS = (
+    64  # decoded; a face this small has 0.986 of similarity with itself at 200 pixels, one of 112 0.994
+)
 CUT_OUT_MARGIN = 0.5  # of the face box, on every side: leaves room for any model's own crop
 CUT_OUT_PIXELS = 384  # more than any model's input, less than 400 KB as PNG
 FINEST_SIDE = (
@@ -45,11 +48,17 @@ class ReadingTask:
 class PhotoReader:
     """Reads photos with one detector and one embedder."""
 
-    def __init__(self, detector: Detector, embedder: Embedder, detector_size: int) -> None:
-        """detector_size: long side in pixels that faces are searched at; 0 for full size."""
+    def __init__(
+        self, detector: Detector, embedder: Embedder, detector_size: int, min_face: float = 20.0
+    ) -> None:
+        """detector_size: long side in pixels that a photo is decoded at, or up to twice as long; 0 for full size.
+
+        min_face: the smallest face looked for, shorter side in pixels of a photo of exactly that size.
+        """
         self._detector = detector
         self._embedder = embedder
         self._size = detector_size
+        self._min_face = min_face
 
     def __call__(self, task: ReadingTask) -> PhotoReading:
         """Read one file. Raises UnreadablePhoto with the reason."""
@@ -72,12 +81,13 @@ class PhotoReader:
 
     def detect(self, picture: Picture) -> tuple[Detection, ...]:
         """The faces of a picture, in pixels of the full-size photo, boxes cut at its borders."""
-        from chueok.vision.decode import resize
-
-        pixels = resize(picture.pixels, self._size) if self._size else picture.pixels
-        scale = picture.width / pixels.shape[1], picture.height / pixels.shape[0]
-        found = (face.scaled(*scale) for face in find_faces(self._detector, pixels))
-        return tuple(_within(face, picture.width, picture.height) for face in found)
+        height, width = picture.pixels.shape[:2]
+        share = max(height, width) / (self._size or max(height, width))
+        # The same share of every photo, but in a small one nothing that the networks could only guess at
+        min_face = max(self._min_face * share, min(self._min_face, LEAST_FACE_PIXELS))
+        found = find_faces(self._detector, picture.pixels, min_face)
+        scale = picture.width / width, picture.height / height
+        return tuple(_within(face.scaled(*scale), picture.width, picture.height) for face in found)
 
     def _embed(self, picture: Picture, detections: tuple[Detection, ...]) -> tuple[FaceReading, ...]:
         vectors = self._embedder.embed(_crops(picture, detections, self._embedder.crop))
@@ -97,7 +107,7 @@ def read_crops(data: bytes, detections: Sequence[Detection], size: int, cut: Cut
 
 
 def _finer(data: bytes, picture: Picture, detections: Sequence[Detection]) -> Picture:
-    """The picture decoded finely enough for its smallest face to fill a crop, where the file has more pixels."""
+    """The picture decoded finely enough for its smallest face, where the file has more pixels."""
     from chueok.vision.decode import decode
 
     full, coarse = max(picture.width, picture.height), max(picture.pixels.shape[:2])
@@ -140,11 +150,9 @@ def open_reader(card: ModelCard, settings: Settings) -> PhotoReader:
     from chueok.vision.detect import open_detector
     from chueok.vision.embed import open_embedder
 
-    detector = open_detector(
-        settings.cache, min_face=settings.detector_min_face, probability=settings.detector_probability
-    )
+    detector = open_detector(settings.cache, settings.detector_probability, settings.detector_candidate)
     embedder = open_embedder(card, settings.models, settings.cache)
-    return PhotoReader(detector, embedder, settings.detector_size)
+    return PhotoReader(detector, embedder, settings.detector_size, settings.detector_min_face)
 
 
 def prepare(card: ModelCard, settings: Settings) -> Iterator[str]:
