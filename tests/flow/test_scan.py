@@ -28,7 +28,7 @@ Album = Callable[[dict[str, Sequence[str] | bytes]], Path]
 
 def told(library: Library, album: Path | Sequence[Path] = (), **options: object) -> dict[str, str]:
     """File name -> status, for every photo of a scan."""
-    events = scan(library, album, ScanOptions(**options))  # type: ignore[arg-type]
+    events = scan(library, album, ScanOptions(name_unchanged=True, **options))  # type: ignore[arg-type]
     return {event.path.name: str(event.status) for event in events if isinstance(event, PhotoIndexed)}
 
 
@@ -43,6 +43,17 @@ def age(album: Path) -> None:
     for path in album.rglob("*"):
         os.utime(path, (1_500_000_000, 1_500_000_000))
     time.sleep(2.1)  # the change time cannot be set
+
+
+def test_what_was_missing_before_is_still_counted_and_can_be_pruned(
+    library: Library, make_album: Album
+) -> None:
+    album = make_album({"a.png": ["mom"], "b.png": ["dad"]})
+    age(album)
+    summary(library, album)
+    (album / "b.png").unlink()
+    assert [summary(library, album).missing for _ in range(2)] == [1, 1]
+    assert summary(library, album, prune=True).pruned == 1
 
 
 def test_first_scan_learns_every_face(library: Library, make_album: Album) -> None:

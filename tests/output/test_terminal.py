@@ -194,8 +194,8 @@ def test_a_scan_shows_its_rate_and_leaves_only_failures_and_the_result(screen: S
     moments = iter(range(100))
     messages = LiveMessages(screen.stream, colored=False, clock=lambda: float(next(moments)))
     with_progress: list[Record] = [
-        ScanStarted(3, 2, 1000),
         PhotoIndexed(Path("u.jpg"), Status.UNCHANGED, 1),
+        ScanStarted(3, 2, 1000),
         PhotoIndexed(Path("a.jpg"), Status.NEW, 2),
         PhotoIndexed(Path("b\x1b[2J.jpg"), Status.FAILED, 0, "it is empty"),
         ScanSummary({Status.NEW: 1, Status.UNCHANGED: 1, Status.FAILED: 1}, 2, 0, 0, 0, 4.2),
@@ -219,8 +219,9 @@ def test_touched_photos_that_turn_out_unchanged_move_the_bar_of_every_album(scre
     moments = iter(range(100))
     messages = LiveMessages(screen.stream, colored=False, clock=lambda: float(next(moments)))
     for untouched, touched in ((2, 3), (0, 4)):
-        messages.tell(ScanStarted(untouched + touched, touched, 1000))
         for number in range(untouched + touched):
+            if number == untouched:
+                messages.tell(ScanStarted(untouched + touched, touched, 1000))
             messages.tell(PhotoIndexed(Path(f"{number}.jpg"), Status.UNCHANGED, 1))
     messages.close()
     drawn = dict.fromkeys(re.findall(r"\d/\d", screen.seen()))

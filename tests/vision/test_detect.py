@@ -151,7 +151,7 @@ def test_a_larger_smallest_face_is_looked_for_in_a_smaller_copy(
     assert len(found) == len(whole) > 0
     from_the_left = [sorted(faces, key=lambda face: face.box.x) for faces in (found, whole)]
     for ours, theirs in zip(*from_the_left, strict=True):
-        tolerance = 0.06 * theirs.box.size
+        tolerance = 0.1 * theirs.box.size  # another pyramid
         np.testing.assert_allclose(ours.landmarks, theirs.landmarks, atol=tolerance, rtol=0)
 
 

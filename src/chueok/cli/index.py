@@ -37,7 +37,11 @@ def index(
     Your photos are only read, never changed.
     """
     asked = ScanOptions(
-        retry_failed=retry_failed, prune=prune, dry_run=dry_run, budget=options.seconds_of(budget)
+        retry_failed=retry_failed,
+        prune=prune,
+        dry_run=dry_run,
+        budget=options.seconds_of(budget),
+        name_unchanged=json or session.shared.verbose,
     )
     searched = {"detector_size": options.detector_size_of(detector_size), "detector_min_face": min_face}
     if fast:

@@ -36,6 +36,7 @@ class ScanOptions:
     retry_failed: bool = False  # read again what could not be read before
     prune: bool = False  # forget photos whose files are gone
     dry_run: bool = False  # say what would be done, and do nothing
+    name_unchanged: bool = False  # an event for every photo that is as it was, too; before `ScanStarted`
     budget: float | None = None  # seconds after which no new photo is begun
 
 
@@ -47,7 +48,7 @@ def scan(
     now: Callable[[], datetime] = datetime.now,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[ScanEvent]:
-    """Learn the photos of the albums (none given: of every known album), one event per photo, a summary last.
+    """Learn the photos of the albums (none given: of every known album), one event per photo read, a summary last.
 
     The originals are only read. Work is committed every `batch_photos` photos or `batch_seconds`; closing the
     iterator or an exception keeps what was committed, and the next scan goes on from there.
@@ -121,7 +122,16 @@ class _Scan:
                 self.library.catalog.photos.delete_destination(root)  # who names a folder wants it indexed
         for root in roots:
             if root.is_dir():
-                walks.append(Walk(root, self.library.catalog, self._skip(root)))
+                options = self.options
+                walks.append(
+                    Walk(
+                        root,
+                        self.library.catalog,
+                        self._skip(root),
+                        retry_failed=options.retry_failed,
+                        by_name=options.name_unchanged,
+                    )
+                )
                 yield from self._album(walks[-1])
             else:
                 self.unreachable += 1
@@ -148,16 +158,16 @@ class _Scan:
         )
 
     def _album(self, walk: Walk) -> Iterator[ScanEvent]:
-        seen = list(walk.photos())
+        pending: list[SeenPhoto] = []
+        for folder in walk.folders():
+            pending += folder.others
+            self.counts[Status.UNCHANGED] += folder.unchanged
+            for known in folder.named:
+                yield PhotoIndexed(known.path, Status.UNCHANGED, known.faces)
         self.unreachable += len(walk.unreadable)
-        for folder, reason in walk.unreadable:
-            yield Note(f"the folder {folder} cannot be looked into: {reason}")
-        pending = [photo for photo in seen if self._needs_reading(photo)]
-        yield ScanStarted(len(seen), len(pending), sum(photo.stamp.size for photo in pending))
-        waiting = set(pending)
-        for photo in seen:
-            if photo not in waiting:
-                yield self._told(photo.path, Status.UNCHANGED, photo.known.faces if photo.known else 0)
+        for closed, reason in walk.unreadable:
+            yield Note(f"the folder {closed} cannot be looked into: {reason}")
+        yield ScanStarted(walk.seen, len(pending), sum(photo.stamp.size for photo in pending))
         if self.options.dry_run:
             for photo in pending:
                 yield self._told(photo.path, Status.CHANGED if photo.known else Status.NEW, 0)
@@ -174,11 +184,6 @@ class _Scan:
         albums = self.library.catalog.photos.albums()
         around = [album for album in albums if root.is_relative_to(album)]
         return self.library.catalog.photos.add_album(around[0] if around else root, self.now())
-
-    def _needs_reading(self, photo: SeenPhoto) -> bool:
-        if photo.known is None or photo.known.missing or not photo.unchanged:
-            return True
-        return self.options.retry_failed and photo.known.picture_id is None
 
     # ---- learning ----
 

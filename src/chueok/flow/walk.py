@@ -33,57 +33,88 @@ class SeenPhoto:
     stamp: FileStamp
     known: KnownPhoto | None
 
-    @property
-    def unchanged(self) -> bool:
-        """Whether the catalog's knowledge still holds."""
-        return self.known is not None and self.known.stamp == self.stamp
+
+@dataclass(frozen=True, slots=True)
+class SeenFolder:
+    """The photo files directly in a folder, in name order."""
+
+    unchanged: int  # how many are as the catalog knows them
+    named: list[KnownPhoto]  # those, where they were asked for by name
+    others: list[SeenPhoto]  # new, changed, back, or wanted once more
 
 
 @dataclass(slots=True)
 class Walk:
-    """One pass over an album. After `photos` has ended, `missing` holds the known photos that were not met."""
+    """One pass over an album. After `folders` has ended, `missing` holds the known photos that were not met."""
 
     root: Path
     catalog: Catalog
     skip: Callable[[Path], bool]
+    retry_failed: bool = False  # take photos that could not be read for changed ones
+    by_name: bool = False  # name unchanged photos too
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     missing: list[KnownPhoto] = field(default_factory=list)
     seen: int = 0
 
-    def photos(self) -> Iterator[SeenPhoto]:
-        """Every photo file below the root, folder by folder in name order."""
+    def folders(self) -> Iterator[SeenFolder]:
+        """Every folder at or below the root, in name order."""
         visited: set[Path] = set()
         pending = [self.root]
         while pending:
             folder = pending.pop()
             if self.skip(folder):
                 continue
+            visited.add(folder)
             try:
-                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+                found, below = self._look_into(folder)
             except OSError as error:
                 self.unreadable.append((folder, error.strerror or str(error)))
-                visited.add(folder)  # what cannot be looked into is not missing
-                continue
-            visited.add(folder)
-            pending += reversed([Path(entry.path) for entry in entries if _is_folder(entry)])
-            yield from self._photos_in(folder, entries)
+                continue  # what cannot be looked into is not missing
+            pending += reversed(below)
+            yield found
         self._note_vanished_folders(visited)
 
-    def _photos_in(self, folder: Path, entries: list[os.DirEntry[str]]) -> Iterator[SeenPhoto]:
-        known = self.catalog.photos.in_folder(folder)
-        for entry in entries:
-            if not is_photo_name(entry.name):
-                continue
+    def _look_into(self, folder: Path) -> tuple[SeenFolder, list[Path]]:
+        """The photos of a folder, and the folders in it. Most photos need one look at a set: no path, no record."""
+        unchanged = self.catalog.photos.stamps_in(folder, unreadable=not self.retry_failed)
+        same: list[bytes] = []
+        rest: list[os.DirEntry[bytes]] = []
+        for entry in os.scandir(os.fsencode(folder)):
             try:
-                status = entry.stat(follow_symlinks=False)
+                of = entry.stat(follow_symlinks=False)
             except OSError:
                 continue  # gone since the listing: it stays among the known and becomes missing
-            if not stat.S_ISREG(status.st_mode):
-                continue
-            self.seen += 1
-            before = known.pop(os.fsencode(entry.name), None)
-            yield SeenPhoto(Path(entry.path), stamp_of(status), before)
+            stamp = (entry.name, of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns)
+            if stamp in unchanged:
+                same.append(entry.name)
+            else:
+                rest.append(entry)
+        rest.sort(key=lambda entry: entry.name)
+        below = [Path(os.fsdecode(entry.path)) for entry in rest if _is_folder(entry)]
+        seen = self._compared(folder, same, rest)
+        self.seen += seen.unchanged + len(seen.others)
+        return seen, below
+
+    def _compared(self, folder: Path, same: list[bytes], rest: list[os.DirEntry[bytes]]) -> SeenFolder:
+        """What the catalog knows of a folder's photos, looked up where something is new, gone or to be named."""
+        rest = [entry for entry in rest if is_photo_name(os.fsdecode(entry.name)) and _is_file(entry)]
+        if not (rest or self.by_name) and len(same) == self.catalog.photos.count_in(folder):
+            return SeenFolder(len(same), [], [])
+        known = self.catalog.photos.in_folder(folder)
+        named = [known.pop(name) for name in sorted(same)]
+        others = []
+        for entry in rest:
+            before, stamp = known.pop(entry.name, None), stamp_of(entry.stat(follow_symlinks=False))
+            if before and before.stamp == stamp and self._still_holds(before):
+                named.append(before)  # its numbers were folded
+            else:
+                others.append(SeenPhoto(Path(os.fsdecode(entry.path)), stamp, before))
         self.missing += known.values()
+        return SeenFolder(len(named), named if self.by_name else [], others)
+
+    def _still_holds(self, known: KnownPhoto) -> bool:
+        """Whether nothing has to be learned of a file that is as it was."""
+        return not known.missing and not (self.retry_failed and known.picture_id is None)
 
     def _note_vanished_folders(self, visited: set[Path]) -> None:
         for folder in self.catalog.photos.folders_under(self.root):
@@ -107,12 +138,17 @@ def settled(stamp: FileStamp, started_ns: int) -> FileStamp:
     return FileStamp(stamp.device, stamp.inode, stamp.size, stamp.mtime_ns, UNSETTLED)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
     """Folders that are not hidden; links are not followed, so that no loop can be entered."""
     try:
-        return not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+        return not entry.name.startswith(b".") and entry.is_dir(follow_symlinks=False)
     except OSError:
         return False
+
+
+def _is_file(entry: os.DirEntry[bytes]) -> bool:
+    """Regular files; its status is known already, so this cannot fail."""
+    return stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
 
 
 def is_photo_name(name: str) -> bool:

@@ -110,17 +110,13 @@ class LiveMessages(Messages):
         self._animate = animate and not quiet
         self._clock = clock
         self._bar: _Bar | None = None
-        self._untouched = 0  # photos a scan still names before the pending ones
 
     def follow(self, record: Record) -> None:
         match record:
             case ScanStarted():
-                self._untouched = record.photos - record.pending
                 self._begin_progress("reading photos", "photos", record.pending)
             case Plan():
                 self._begin_progress(f"{DOING[record.transfer]} photos", "photos", len(record.actions))
-            case PhotoIndexed() if self._untouched:
-                self._untouched -= 1  # by count: a pending photo may turn out unchanged too
             case PhotoIndexed() | Collected() if self._bar is not None:
                 self._bar.advance()
             case ScanSummary() | CollectSummary():

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from chueok.records import AlbumStatus, Failure, Status
 from chueok.store.catalog.database import Database, chunks, to_path
@@ -19,8 +19,7 @@ _PHOTO = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FileStamp:
+class FileStamp(NamedTuple):
     """The change key of a file: while all five stay the same, its content is taken to be the same."""
 
     device: int
@@ -38,18 +37,32 @@ class Unreadable:
     sha256: bytes | None  # of its content; None when not even that can be had
 
 
-@dataclass(frozen=True, slots=True)
-class KnownPhoto:
-    """A photo file as the catalog remembers it."""
+class KnownPhoto(NamedTuple):
+    """A photo file as the catalog remembers it: a row as it comes, since a walk meets a hundred thousand of them."""
 
     id: int
-    path: Path
+    folder: bytes
+    name: bytes
     picture_id: int | None  # None where the file could not be read
-    stamp: FileStamp
-    missing: bool
-    error: str | None = None  # why it could not be read
-    unreadable_sha256: bytes | None = None  # of the content that could not be read
-    faces: int = 0
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    missing: int  # 1: it was not met where it should be
+    error: str | None  # why it could not be read
+    unreadable_sha256: bytes | None  # of the content that could not be read
+    faces: int
+
+    @property
+    def path(self) -> Path:
+        """Where it was last seen."""
+        return to_path(self.folder, self.name)
+
+    @property
+    def stamp(self) -> FileStamp:
+        """The file's change key when it was indexed."""
+        return FileStamp(*self[4:9])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +109,28 @@ class Photos:
             for path, photos, missing, failed, faces in rows
         ]
 
+    def stamps_in(self, folder: Path, *, unreadable: bool) -> set[tuple[bytes, int, int, int, int, int]]:
+        """Name and FileStamp of the photos directly inside a folder that are not missing, for a walk to compare with.
+
+        unreadable: those that could not be read too.
+        """
+        return set(
+            self._db.rows(
+                "select name, device, inode, size, mtime_ns, ctime_ns from photos"
+                " where folder = ? and not missing and (? or picture_id is not null)",
+                os.fsencode(folder),
+                unreadable,
+            )
+        )
+
+    def count_in(self, folder: Path) -> int:
+        """How many photos are known directly inside a folder, the missing ones too."""
+        return int(self._db.value("select count(*) from photos where folder = ?", os.fsencode(folder)))
+
     def in_folder(self, folder: Path) -> dict[bytes, KnownPhoto]:
         """The known photos directly inside a folder, by file name."""
         rows = self._db.rows(f"select {_PHOTO} from photos where folder = ?", os.fsencode(folder))
-        return {row[2]: _known_photo(row) for row in rows}
+        return {photo.name: photo for photo in map(KnownPhoto._make, rows)}
 
     def folders_under(self, root: Path) -> list[Path]:
         """Every folder at or below root that has known photos."""
@@ -119,12 +150,12 @@ class Photos:
             os.fsencode(path.parent),
             os.fsencode(path.name),
         )
-        return _known_photo(row) if row else None
+        return KnownPhoto(*row) if row else None
 
     def of_picture(self, picture_id: int) -> list[KnownPhoto]:
         """Every file that has this content."""
         rows = self._db.rows(f"select {_PHOTO} from photos where picture_id = ?", picture_id)
-        return [_known_photo(row) for row in rows]
+        return [KnownPhoto(*row) for row in rows]
 
     def showing(self, picture_ids: Iterable[int]) -> list[FoundPhoto]:
         """The files of these contents that are where they were last seen."""
@@ -239,9 +270,3 @@ def _subtree(root: Path) -> tuple[bytes, bytes]:
     """The half-open range of folder paths strictly below root ("/" is followed by "0" in byte order)."""
     prefix = os.fsencode(root).rstrip(b"/")
     return prefix + b"/", prefix + b"0"
-
-
-def _known_photo(row: Any) -> KnownPhoto:
-    return KnownPhoto(
-        row[0], to_path(row[1], row[2]), row[3], FileStamp(*row[4:9]), bool(row[9]), *row[10:13]
-    )
