@@ -24,17 +24,18 @@ from chueok.errors import (
 from chueok.records import PhotoReading
 from chueok.settings import DEFAULT_MODEL, Settings, load_settings
 from chueok.store.catalog import Catalog, KnownPicture
+from chueok.store.index.private_file import INDEX_FILES, IndexStamp
 from chueok.store.lock import is_locked, locked
 from chueok.vision.models.registry import ModelCard, embedding_key, find_model
 from chueok.vision.reader import NETWORKS, ReaderSource, ReadingTask
 
 if TYPE_CHECKING:
     from chueok.store.index.base import VectorIndex
-    from chueok.store.index.hnsw import HnswIndex
+    from chueok.store.index.exact import ExactIndex
     from chueok.vision.pool import ReadingPool
 
-OWN_FILES = ("catalog.sqlite*", "faces-*.hnsw*", "lock")  # no more: what else is in a folder is its owner's
-CATCH_UP = 2_000  # vectors added to a loaded index in memory; beyond, exact search is as fast as adding them
+OWN_FILES = ("catalog.sqlite*", *INDEX_FILES, "lock")  # no more: what else is in a folder is its owner's
+CATCH_UP = 20_000  # faces that are not in the index file yet, read one by one; beyond, all are read in one go
 
 
 class Library:
@@ -68,7 +69,7 @@ class Library:
     @property
     def index_path(self) -> Path:
         """The index file of the current model."""
-        return self.folder / f"faces-{self.model_id}.hnsw"
+        return self.folder / f"faces-{self.model_id}.table"
 
     def __enter__(self) -> Self:
         return self
@@ -206,7 +207,7 @@ class Library:
         advice = "run `chueok index` to make it anew; the answers are the same without it"
         return exact, f"the index file is {state}: {advice}" if state == "damaged" else None
 
-    def load_index(self, most: int | None = None) -> tuple[HnswIndex | None, str]:
+    def load_index(self, most: int | None = None) -> tuple[ExactIndex | None, str]:
         """The index file brought up to the catalog in memory by adding at most so many faces, and its state.
 
         States: "ready" (as on disk), "behind" (faces were added in memory), "missing", "damaged", "stale"; the index
@@ -214,40 +215,43 @@ class Library:
         """
         import numpy as np
 
-        from chueok.store.index.hnsw import HnswIndex, IndexStamp
+        from chueok.store.index import table
 
         stamp = self.catalog.index_stamp(self.model_id)
         if stamp is None:
             return None, "missing"
         try:
-            index = HnswIndex.load(self.index_path, IndexStamp(**stamp))
+            index = table.read(self.index_path, IndexStamp(**stamp))
         except IndexDamaged:
             if self.is_being_written():
                 return None, "stale"  # the new file is in place, its stamp not yet committed
             return None, "damaged" if self.index_path.exists() else "missing"
-        wanted, held = self.catalog.faces.ids(self.model_id), index.ids()
+        held = index.ids()
+        if self.catalog.faces.count_and_sum(self.model_id) == (len(held), int(held.sum())):
+            return index, "ready"
+        wanted = self.catalog.faces.ids(self.model_id)
         absent = np.setdiff1d(wanted, held, assume_unique=True)
         if len(held) + len(absent) != len(wanted) or (most is not None and len(absent) > most):
             return None, "stale"
         if len(absent):
             index.add(*self.catalog.faces.vectors(self.model_id, absent.tolist()))
-        return index, "behind" if len(absent) else "ready"
+        return index, "behind"
 
     def refresh_index(self) -> None:
-        """Make the index file hold exactly the faces of the catalog; nothing is written when it does.
-
-        A face that is gone means a new file: hnswlib keeps the vectors of deleted marks on disk.
-        """
-        from chueok.store.index.hnsw import HnswIndex
-        from chueok.store.index.hnsw_file import remove_leftovers
+        """Make the index file hold exactly the faces of the catalog; nothing is written when it does."""
+        from chueok.store.index import table
+        from chueok.store.index.private_file import remove_leftovers
 
         remove_leftovers(self.index_path)
         index, state = self.load_index()
         if state == "ready":
             return
-        if index is None:
-            index = HnswIndex.build(self.card.dimension, *self.catalog.faces.vectors(self.model_id))
-        stamp = index.save(self.index_path)
+        ids, vectors = (
+            self.catalog.faces.vectors(self.model_id) if index is None else (index.ids(), index.vectors())
+        )
+        stamp = table.write(self.index_path, ids, vectors)
+        for of_before in self.folder.glob("faces-*.hnsw"):
+            of_before.unlink()
         self.catalog.set_index_stamp(self.model_id, dataclasses.asdict(stamp))
 
     # ---- one writer ----
@@ -295,7 +299,7 @@ def open_library(
                 f"there is no library at {settings.library} yet; make one with `chueok index FOLDER_OF_PHOTOS`"
             )
         _make_folder(settings.library)
-    elif not catalog_path.stat().st_size and any(settings.library.glob("faces-*.hnsw*")):
+    elif not catalog_path.stat().st_size and _index_files(settings.library):
         raise CatalogDamaged(
             f"the catalog {catalog_path} is empty, but it was not: put a backup of that file back, or remove it and "
             "run `chueok index` again to learn everything anew"
@@ -339,13 +343,17 @@ def _make_folder(folder: Path) -> None:
             raise UsageError(
                 f"{folder} is not a chueok library and is not empty; give --library a new or an empty folder"
             )
-        for left_over in folder.glob("faces-*.hnsw*"):  # of a catalog that is gone
+        for left_over in _index_files(folder):  # of a catalog that is gone
             left_over.unlink()
         folder.chmod(0o700)
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"{folder} is a file; give --library a folder") from error
     except OSError as error:
         raise OperationFailed(f"the library folder {folder} cannot be made: {error.strerror}") from error
+
+
+def _index_files(folder: Path) -> list[Path]:
+    return [path for pattern in INDEX_FILES for path in folder.glob(pattern)]
 
 
 def cores() -> int:

@@ -94,7 +94,7 @@ def test_on_a_pipe_it_is_quiet_but_for_failures_and_the_summary(chueok: Chueok, 
     assert first.startswith(f"cannot read {album / 'broken.jpg'}: not a photo")
     assert second.startswith(f"cannot read {album / 'empty.png'}: ")
     assert last.startswith("indexed 4 photos (2 new, 2 failed): 2 faces in ")
-    assert stamps(chueok.library).keys() == {".", "catalog.sqlite", "faces-1.hnsw", "lock"}
+    assert stamps(chueok.library).keys() == {".", "catalog.sqlite", "faces-1.table", "lock"}
 
 
 @pytest.mark.usefixtures("library")

@@ -38,7 +38,7 @@ def test_a_damaged_index_answers_the_same_says_so_and_is_rebuilt(
     chueok: Chueok, library: Path, damage: Callable[[Path], object]
 ) -> None:
     whole = chueok("find", "grace", "--json")
-    damage(library / "faces-1.hnsw")
+    damage(library / "faces-1.table")
     found, status = chueok("find", "grace", "--json"), chueok("status", "--json")
     rebuilt, healed = chueok("index"), chueok("status", "--json")
     assert (found.code, found.of_type("match")) == (0, whole.of_type("match"))
@@ -48,10 +48,10 @@ def test_a_damaged_index_answers_the_same_says_so_and_is_rebuilt(
 
 
 def test_a_lost_index_answers_the_same_and_is_rebuilt(chueok: Chueok, library: Path, sample: Sample) -> None:
-    (library / "faces-1.hnsw").unlink()
+    (library / "faces-1.table").unlink()
     assert set(chueok("find", "grace").paths) == sample.of("grace")
     assert chueok("index").code == 0
-    assert (library / "faces-1.hnsw").stat().st_mode & 0o777 == 0o600
+    assert (library / "faces-1.table").stat().st_mode & 0o777 == 0o600
 
 
 def _foreign(path: Path) -> None:
@@ -193,7 +193,7 @@ def test_nothing_is_written_outside_the_folders_of_the_platform(
     library = "home/.local/share/chueok/library"
     private = {name: mode for name, mode in made.items() if name.startswith(library)}
     assert private == {library: "0o700"} | dict.fromkeys(
-        (f"{library}/{name}" for name in ("catalog.sqlite", "faces-1.hnsw", "lock")), "0o600"
+        (f"{library}/{name}" for name in ("catalog.sqlite", "faces-1.table", "lock")), "0o600"
     )
     assert made.keys() - private.keys() == {"home/.local", "home/.local/share", "home/.local/share/chueok"}, (
         "ONNX Runtime keeps a device id and reports to Microsoft unless it is told not to"

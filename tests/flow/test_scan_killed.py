@@ -96,5 +96,5 @@ def test_a_killed_scan_converges_and_harms_nothing(tmp_path: Path, open_fake: Ca
                 "catalog.sqlite-wal",
                 "catalog.sqlite-shm",
             }
-            assert left == {"catalog.sqlite", "faces-1.hnsw", "lock"}, f"{name} {when}"
+            assert left == {"catalog.sqlite", "faces-1.table", "lock"}, f"{name} {when}"
     assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in album.iterdir()} == before

@@ -16,7 +16,7 @@ import pytest
 from tests.store.vectors import an_index, answers, faces
 
 from chueok.errors import IndexDamaged, OperationFailed
-from chueok.store.index import hnsw_file
+from chueok.store.index import hnsw_file, private_file
 from chueok.store.index.hnsw import HnswIndex, IndexStamp
 
 # ---- saving and loading -------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_stamp_of_something_else_is_noticed(tmp_path: Path, change: dict[str, in
 @pytest.mark.parametrize("content", [b"", b"short", bytes(96), b"\xff" * 5000])
 def test_stamped_nonsense_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "i").write_bytes(content)
-    stamp = IndexStamp(hashlib.sha256(content).hexdigest(), len(content), 50, 16)
+    stamp = IndexStamp(hashlib.sha256(content).hexdigest(), len(content), 50, 16, hnsw_file.LAYOUT)
     with pytest.raises(IndexDamaged):
         HnswIndex.load(tmp_path / "i", stamp)
 
@@ -293,7 +293,7 @@ def test_new_file_that_another_run_sweeps_away_is_made_again(
 def _sweep(leftover: Path, held_seconds: float) -> None:
     """What a second writer does: it is done at once, or still at it when the first one asks for the lock."""
     if not held_seconds:
-        hnsw_file.remove_leftovers(leftover.with_name("i"))
+        private_file.remove_leftovers(leftover.with_name("i"))
         return
     held = os.open(leftover, os.O_RDWR)
     fcntl.flock(held, fcntl.LOCK_EX)

@@ -9,6 +9,7 @@ from chueok.flow.paths import as_path, real
 from chueok.flow.people import find_person
 from chueok.library import Library
 from chueok.store.catalog.database import is_of_another_program
+from chueok.store.index.private_file import INDEX_FILES
 from chueok.store.lock import locked
 
 
@@ -79,12 +80,12 @@ def forget_everything(folder: Path) -> str:
     OperationFailed.
     """
     catalog = folder / "catalog.sqlite"
-    if not any(folder.glob("catalog.sqlite*")) and not any(folder.glob("faces-*.hnsw*")):
+    if not any(path for pattern in ("catalog.sqlite*", *INDEX_FILES) for path in folder.glob(pattern)):
         raise NoLibrary(f"there is no library at {folder}; nothing is kept")
     if is_of_another_program(catalog):
         raise CatalogDamaged(f"{catalog} is not a chueok catalog; choose another --library")
     with locked(folder):
-        for pattern in ("faces-*.hnsw*", "catalog.sqlite.*", "catalog.sqlite-*", "catalog.sqlite"):
+        for pattern in (*INDEX_FILES, "catalog.sqlite.*", "catalog.sqlite-*", "catalog.sqlite"):
             for file in folder.glob(pattern):
                 file.unlink()
     return f"forgot everything that was kept in {folder}"

@@ -14,6 +14,7 @@ from chueok.store.catalog.faces import Faces, KnownPicture
 from chueok.store.catalog.migrations import MIGRATIONS, Migration
 from chueok.store.catalog.people import People
 from chueok.store.catalog.photos import FileStamp, FoundPhoto, KnownPhoto, Photos, Unreadable
+from chueok.store.index.private_file import INDEX_FILES
 
 __all__ = [
     "Catalog",
@@ -69,7 +70,7 @@ class Catalog:
         Index files are removed; they are made anew from what is left. Raises OperationFailed while another process
         reads.
         """
-        for pattern in ("faces-*.hnsw*", "catalog.sqlite.*.backup"):
+        for pattern in (*INDEX_FILES, "catalog.sqlite.*.backup"):
             for path in self.path.parent.glob(pattern):
                 path.unlink()
         self._db.change("vacuum")

@@ -117,6 +117,17 @@ class Faces:
             found |= dict(self._db.rows(f"select id, picture_id from faces where id in ({marks})", *chunk))
         return found
 
+    def count_and_sum(self, model_id: int) -> tuple[int, int]:
+        """How many faces have a vector of this model, and the sum of their ids: another pair, other faces.
+
+        Ids are never given twice, so the same pair means the same faces but for a coincidence: as many forgotten as
+        old ones embedded since, of the same sum.
+        """
+        count, total = self._db.row(
+            "select count(*), coalesce(sum(face_id), 0) from vectors where model_id = ?", model_id
+        )
+        return count, total
+
     def ids(self, model_id: int) -> NDArray[np.int64]:
         """Every face with a vector of this model, rising: (n,) int64."""
         import numpy as np

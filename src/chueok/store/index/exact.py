@@ -35,6 +35,13 @@ class ExactIndex:
         self._ids = np.empty(0, np.int64)
         self._vectors = np.empty((0, dimension), np.float32)
 
+    @classmethod
+    def over(cls, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> ExactIndex:
+        """An index of vectors that are known to be fit, where they lie: ids (n,) rising, vectors (n, d) unit rows."""
+        index = cls(vectors.shape[1])
+        index._ids, index._vectors = ids, vectors
+        return index
+
     def __len__(self) -> int:
         return len(self._ids)
 
@@ -46,6 +53,10 @@ class ExactIndex:
     def ids(self) -> NDArray[np.int64]:
         """Every id held, sorted: (n,) int64."""
         return self._ids.copy()
+
+    def vectors(self) -> NDArray[np.float32]:
+        """The vectors of `ids`, in their order: (n, d) float32, not to be changed."""
+        return self._vectors
 
     def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Add vectors: ids (n,) int64 from 0, vectors (n, d) float32, unit rows; on ValueError, none of them."""

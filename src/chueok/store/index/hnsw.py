@@ -10,7 +10,7 @@ import numpy as np
 from chueok.errors import IndexDamaged
 from chueok.store.index import hnsw_file
 from chueok.store.index.exact import ROUNDING, ExactIndex, unit_rows
-from chueok.store.index.hnsw_file import IndexStamp
+from chueok.store.index.private_file import IndexStamp
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import hashlib
 import os
-import secrets
 import stat
 import struct
 from dataclasses import dataclass
@@ -16,9 +13,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import numpy as np
 
 from chueok.errors import IndexDamaged, OperationFailed
+from chueok.store.index.private_file import IndexStamp, open_at_once, refusal, remove_leftovers, replacement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,20 +26,6 @@ LAYOUT = "hnswlib-0.8/ip"
 HEADER = struct.Struct("=6Q2i3QdQ")
 """hnswlib 0.8, hnswalg.h, saveIndex: offset of level 0, capacity, count, bytes a row, label offset, vector offset, top
 level, entry point, maxM, maxM0, M, level factor, ef_construction. The rows of level 0 follow."""
-
-PARTIAL = ".partial"  # end of the name of a file being written
-PRIVATE = stat.S_IRUSR | stat.S_IWUSR  # a face is nobody else's business
-
-
-@dataclass(frozen=True, slots=True)
-class IndexStamp:
-    """What a saved index file must be. The catalog keeps it; a file that differs is not opened."""
-
-    sha256: str  # hex
-    bytes: int  # file size
-    count: int  # vectors
-    dimension: int  # d, the length of a vector
-    layout: str = LAYOUT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,15 +44,15 @@ def write(graph: Any, path: Path, *, count: int, dimension: int) -> IndexStamp:
     """
     try:
         remove_leftovers(path)
-        with _replacement(path) as descriptor:
+        with replacement(path) as descriptor:
             size = _fill(graph, descriptor)
             os.fsync(descriptor)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 file.seek(0)  # where /dev/fd shares the offset (macOS), hnswlib has moved it
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return IndexStamp(sha256, size, count, dimension)
+        return IndexStamp(sha256, size, count, dimension, LAYOUT)
     except OSError as error:
-        raise OperationFailed(_refusal(path, error)) from error
+        raise OperationFailed(refusal(path, error)) from error
 
 
 def read(path: Path, stamp: IndexStamp) -> IndexContent | None:
@@ -83,98 +66,10 @@ def read(path: Path, stamp: IndexStamp) -> IndexContent | None:
     if stamp.layout != LAYOUT:
         raise _damaged(path, f"has the layout {stamp.layout}, not {LAYOUT}")
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
+        with open(path, "rb", opener=open_at_once) as file:
             return _opened(path, file, _verified(path, file, stamp), stamp)
     except OSError as error:
         raise _damaged(path, f"cannot be read ({error.strerror})") from error
-
-
-def remove_leftovers(path: Path) -> None:
-    """Remove what killed runs were writing for this path; only writers do. What is being written is locked, and stays.
-
-    Raises OSError.
-    """
-    start = os.fsencode(f"{path.name}.")
-    with os.scandir(os.fsencode(path.parent)) as entries:
-        leftovers = [
-            entry.path
-            for entry in entries
-            if entry.name.startswith(start)
-            and entry.name.endswith(PARTIAL.encode())
-            and entry.is_file(follow_symlinks=False)
-        ]
-    for leftover in leftovers:
-        with contextlib.suppress(FileNotFoundError, BlockingIOError), _locked(leftover):
-            _unlink(leftover)
-
-
-@contextlib.contextmanager
-def _replacement(path: Path) -> Iterator[int]:
-    """A private new file that takes the name when the block ends well, and vanishes when it does not."""
-    partial, descriptor = _new_file(path)
-    try:
-        yield descriptor
-        os.replace(partial, os.fsencode(path))  # noqa: PTH105, names are bytes here
-    except BaseException:
-        _unlink(partial)
-        raise
-    finally:
-        os.close(descriptor)
-    _fsync_folder(path.parent)
-
-
-def _new_file(path: Path) -> tuple[bytes, int]:
-    """A private, empty, locked file beside path: its name, and its descriptor, which the caller closes."""
-    while True:
-        partial = os.fsencode(path.with_name(f"{path.name}.{secrets.token_hex(8)}{PARTIAL}"))
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits for a run that is just sweeping it away
-            os.fchmod(descriptor, PRIVATE)  # whatever the umask took away
-            if _is_at(partial, descriptor):
-                return partial, descriptor
-        except BaseException:
-            os.close(descriptor)
-            _unlink(partial)
-            raise
-        os.close(descriptor)  # swept before it was locked: another one
-
-
-def _is_at(name: bytes, descriptor: int) -> bool:
-    """Whether the open file is still the one of that name."""
-    try:
-        return os.path.samestat(os.lstat(name), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _unlink(name: bytes) -> None:
-    """Remove a file that may be gone already."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name)  # noqa: PTH108, names are bytes here
-
-
-@contextlib.contextmanager
-def _locked(name: bytes) -> Iterator[None]:
-    """Hold the lock of a file, which the kernel frees when the process dies.
-
-    Raises BlockingIOError when another process holds it.
-    """
-    descriptor = os.open(name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _fsync_folder(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _fill(graph: Any, descriptor: int) -> int:
@@ -197,21 +92,6 @@ def _ask_why(descriptor: int, start: int, end: int) -> NoReturn:
 def _name(descriptor: int) -> str:
     """A path of an open file: hnswlib takes str only, and cannot encode every file name that exists."""
     return f"/dev/fd/{descriptor}"
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """An opener that does not wait for a writer when someone put a FIFO there."""
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
-def _refusal(path: Path, error: OSError) -> str:
-    """Why the index was not written, and what helps."""
-    kept = "What was there before is unchanged."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"the index {path} does not fit on the disk ({error.strerror}). Free some space and run again. {kept}"
-    return (
-        f"the index {path} cannot be written: {error.strerror}. Check the folder and its permissions. {kept}"
-    )
 
 
 def _verified(path: Path, file: BinaryIO, stamp: IndexStamp) -> bytes:
