@@ -44,6 +44,9 @@ docs: install
 
 bench: install
 	@$(BIN)/python -m benchmarks.index
+	@$(BIN)/python -m benchmarks.large
+	@$(BIN)/python -m benchmarks.faces_found
+	@$(BIN)/python -m benchmarks.detection
 	@$(BIN)/python -m benchmarks.search
 
 clean:

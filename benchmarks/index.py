@@ -30,6 +30,13 @@ LAST = HERE / "last.json"
 MATERIAL = Path(os.environ.get("CHUEOK_TEST_DATA", HERE.parent.parent / "shared")) / "albums"
 SOURCE_ALBUMS = ("kpop_events", "leaders", "compreface")
 CHUEOK = [str(Path(sys.executable).with_name("chueok"))]
+# What the script asks of MTCNN: chueok then computes the same, and finds the same faces (benchmarks/detection.py)
+AS_THE_SCRIPT = ["--detector-size", "full", "--min-face", "20"], (("CHUEOK_DETECTOR_CANDIDATE", "0.6"),)
+WAYS: dict[str, tuple[list[str], tuple[tuple[str, str], ...]]] = {
+    "": ([], ()),
+    " --fast": (["--fast"], ()),
+    " --detector-size full": AS_THE_SCRIPT,
+}
 # Load average. Beside other programs torch's threads wait for each other: the script took 191 s for what takes 11 s.
 QUIET = 0.5
 
@@ -42,6 +49,7 @@ class Contender:
     command: list[str]
     photos: int = 0  # 0: a command that answers, without a rate
     fresh: Path | None = None  # removed before every run
+    settings: tuple[tuple[str, str], ...] = ()  # environment variables
 
 
 # ---- the photos ----------------------------------------------------------------------------------
@@ -94,7 +102,7 @@ def time_once(contender: Contender, environment: dict[str, str]) -> Run:
     if contender.fresh:
         shutil.rmtree(contender.fresh, ignore_errors=True)
     try:
-        return measure(contender.command, environment)
+        return measure(contender.command, environment | dict(contender.settings))
     except subprocess.CalledProcessError as error:
         sys.exit(f"{contender.name}: {error}\n{error.stderr}")
 
@@ -115,14 +123,13 @@ def contenders(one: Path, web_photos: Path, phone_photos: Path) -> list[Contende
     person, state = str(web_photos / "00.jpg"), OUT / "state"
     found = []
     for name, album in (("one", one), ("web", web_photos), ("phone", phone_photos)):
-        script = [sys.executable, "-m", "benchmarks.baseline", person, str(album)]
-        library = state / f"fresh-{name}"
-        index = [*CHUEOK, "index", str(album), "--library", str(library), "-q"]
         count = len(list(album.iterdir()))
-        found += [
-            Contender(f"script, {name}", script, count),
-            Contender(f"chueok index, {name}", index, count, library),
-        ]
+        script = [sys.executable, "-m", "benchmarks.baseline", person, str(album)]
+        found.append(Contender(f"script, {name}", script, count))
+        for way, (flags, settings) in WAYS.items():
+            library = state / f"fresh-{name}"
+            command = [*CHUEOK, "index", str(album), "--library", str(library), "-q", *flags]
+            found.append(Contender(f"chueok index{way}, {name}", command, count, library, settings))
     known = ["--library", str(state / "known")]
     probe = [person, "--largest", "--gallery", str(gallery())]
     return [
@@ -192,18 +199,19 @@ def show(table: dict[str, dict[str, float]], last: dict[str, dict[str, float]]) 
             f"| {name} | {row['seconds']:.2f} | {row['slowest']:.2f} | {row['cpu_seconds']:.2f} "
             f"| {speed} | {row['megabytes']:.0f} | {change} |"
         )
-    for kind in ("web", "phone"):
-        wall = ratio(table, kind, "seconds")
-        print(
-            f"\n{kind}: chueok is {wall[0]:.1f} times as fast as the script, {wall[1]:.1f} times without the start, "
-            f"and needs 1/{ratio(table, kind, 'cpu_seconds')[0]:.1f} of its CPU time"
-        )
+    for way in WAYS:
+        for kind in ("web", "phone"):
+            wall, cpu = ratio(table, way, kind, "seconds"), ratio(table, way, kind, "cpu_seconds")
+            print(
+                f"\nchueok index{way}, {kind}: {wall[0]:.1f} times as fast as the script, {wall[1]:.1f} times without "
+                f"the start, for 1/{cpu[0]:.1f} of its CPU time"
+            )
 
 
-def ratio(table: dict[str, dict[str, float]], kind: str, unit: str) -> tuple[float, float]:
+def ratio(table: dict[str, dict[str, float]], way: str, kind: str, unit: str) -> tuple[float, float]:
     """What the script takes over what chueok takes: for whole runs, and beyond what one web photo takes."""
-    script, tool = table[f"script, {kind}"][unit], table[f"chueok index, {kind}"][unit]
-    start_script, start_tool = table["script, one"][unit], table["chueok index, one"][unit]
+    script, tool = table[f"script, {kind}"][unit], table[f"chueok index{way}, {kind}"][unit]
+    start_script, start_tool = table["script, one"][unit], table[f"chueok index{way}, one"][unit]
     return script / tool, (script - start_script) / (tool - start_tool)
 
 
@@ -224,8 +232,8 @@ def main(rounds: int, *, keep: bool) -> None:
     inputs = OUT / "inputs"
     albums = [
         prepare(inputs / "one photo", 1, web),  # what a start costs
-        prepare(inputs / "web", 24, web),
-        prepare(inputs / "phone", 8, phone),
+        prepare(inputs / "web", 64, web),
+        prepare(inputs / "phone", 16, phone),
     ]
     field, environment = contenders(*albums), defaults()
     warm(field, environment)
