@@ -4,9 +4,9 @@
 
 The photos are those of the test albums (CHUEOK_TEST_DATA, default ../shared), and 80 mosaics of them with smaller
 faces. The reference is facenet_pytorch.MTCNN at full size with faces from 20 pixels, at a probability of 0.95: no
-truth, but what chueok replaces. "Others" are faces chueok reports where the reference has nothing, not even doubtful: mostly
-wrong. Embeddings are compared with those chueok makes with the reference's settings (full size, candidates from 0.6).
-Prints a table and writes benchmarks/out/faces_found.json. The first run takes some five minutes.
+truth, but what chueok replaces. "Others" are faces that chueok reports where the reference has nothing, not even
+doubtful: mostly wrong. Embeddings are compared with those chueok makes with the reference's settings (full size,
+candidates from 0.6). Prints a table, writes benchmarks/out/faces_found.json. The first run takes some five minutes.
 """
 
 from __future__ import annotations

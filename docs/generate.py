@@ -31,7 +31,10 @@ TOLERANCE = 0.03  # int8 arithmetic differs between processors in the second dec
 
 def commands_page() -> str:
     """The command reference, from the program itself."""
-    return _run([sys.executable, "-m", "typer", "chueok.cli", "utils", "docs", "--name", "chueok"], PROJECT)
+    all_of_them = "from chueok.cli import load_commands; load_commands(); from typer.cli import main; main()"
+    return _run(
+        [sys.executable, "-c", all_of_them, "chueok.cli", "utils", "docs", "--name", "chueok"], PROJECT
+    )
 
 
 def readme_with_output(text: str) -> str:
