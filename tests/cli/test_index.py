@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tests.cli.conftest import Answer, Chueok, Learned, Sample, stamps
+from tests.vision import portraits
 
 pytestmark = pytest.mark.weights
 
@@ -237,3 +239,36 @@ def test_missing_weights_are_named_with_the_command_that_gets_them(chueok: Chueo
     answer = chueok("index", "--model", "facenet", album)
     assert (answer.code, answer.out) == (5, b"")
     assert "the model 'facenet' is not on this machine. Run: chueok model fetch facenet" in answer.err
+
+
+def test_how_closely_photos_are_looked_at_can_be_said(chueok: Chueok, tmp_path: Path) -> None:
+    """A face of 2.4 % of a photo's long side, and a portrait."""
+    with Image.open(portraits.GRACE_HOPPER) as portrait:
+        small = portrait.convert("RGB").resize((portrait.width // 5, portrait.height // 5))
+        sheet = Image.new("RGB", (2600, 1900), (120, 140, 150))
+        sheet.paste(small, (1200, 900))
+        (tmp_path / "album").mkdir()
+        sheet.save(tmp_path / "album" / "far.jpg", quality=95)
+        portrait.convert("RGB").save(tmp_path / "album" / "near.jpg")
+    ways: list[list[str]] = [
+        [],
+        ["--fast"],
+        ["--detector-size", "full"],
+        ["--detector-size", "full", "--min-face", "120"],
+    ]
+    found = []
+    for number, way in enumerate(ways):
+        answer = chueok("index", "--json", "--library", tmp_path / str(number), tmp_path / "album", *way)
+        faces = {Path(line["path"]).name: line["faces"] for line in answer.of_type("indexed")}
+        found.append((faces["far.jpg"], faces["near.jpg"]))
+    assert found == [(1, 1), (0, 1), (1, 1), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    "words", [["--detector-size", "12"], ["--detector-size", "big"], ["--min-face", "11"]]
+)
+def test_what_cannot_be_looked_for_is_a_usage_error(chueok: Chueok, tmp_path: Path, words: list[str]) -> None:
+    answer = chueok("index", tmp_path, *words)
+    assert answer.code == 2
+    assert words[0] in answer.err
+    assert not chueok.library.exists()

@@ -50,3 +50,14 @@ def test_completion_is_silent_where_a_library_cannot_be(library: str) -> None:
     context = typer.Context(typer.main.get_command(typer.Typer(callback=lambda: None)))
     context.params = {"library": library}
     assert options.names_known(context, "") == []
+
+
+@pytest.mark.parametrize(("text", "pixels"), [(None, None), ("full", 0), ("160", 160), ("2560", 2560)])
+def test_a_detector_size_is_pixels_or_full(text: str | None, pixels: int | None) -> None:
+    assert options.detector_size_of(text) == pixels
+
+
+@pytest.mark.parametrize("text", ["0", "159", "-1280", "1280px", "FULL", "1e3", ""])
+def test_another_detector_size_is_explained(text: str) -> None:
+    with pytest.raises(UsageError, match="160 or more pixels, or full"):
+        options.detector_size_of(text)

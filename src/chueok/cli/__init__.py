@@ -19,6 +19,7 @@ _COMMANDS = {  # a command's name, and the modules that register it or what stan
     "lab": ["lab_distill", "lab_evaluate", "lab_quantize"],
     "lookalike": ["lookalike"],
     "model": ["model"],
+    "path": ["status"],
     "people": ["people"],
     "status": ["status"],
     "undo": ["undo"],
