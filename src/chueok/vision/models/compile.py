@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     StateDict: TypeAlias = dict[str, Tensor]
 
-REVISION = 2  # raise it when export.py or a builder changes what is written: older files are then ignored
+REVISION = 3  # raise it when export.py or a builder changes what is written: older files are then ignored
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,12 @@ def pnet(state: StateDict) -> Blueprint:
     """Proposals: (n, 3, h, w) -> (n, 5, h', w'), h' = (h - 9) // 2: four offsets and the logit of a face."""
     net = _loaded(PNet(pretrained=False), state)
     first = Opening(net.conv1, net.prelu1, net.pool1)
-    second, third = Bend(net.prelu2), Bend(net.prelu3)
+    second = Bend(net.prelu2)
     weight = torch.cat([net.conv4_2.weight, _face(net.conv4_1.weight)])
     heads = _conv(weight, torch.cat([_bias(net.conv4_2), _face(_bias(net.conv4_1))]))
     module = nn.Sequential(
-        *(first, _after(first.scale, net.conv2), second, _after(second.scale, net.conv3), third),
-        _after(third.scale, heads),
+        *(first, _after(first.scale, net.conv2), second, _after(second.scale, net.conv3)),
+        Heads(net.prelu3, heads),
     )
     return Blueprint(module, torch.zeros(2, 3, 24, 32), varying=(0, 2, 3), outputs=("cells",))
 
@@ -86,6 +86,21 @@ class Bend(nn.Module):
         """x: (n, channels, h, w)."""
         bent: Tensor = torch.relu(x) + self.share(x)
         return bent
+
+
+class Heads(nn.Module):
+    """A PReLU of slope s and a convolution of few outputs: that of relu(x) by (1 - s), and that of x by s."""
+
+    def __init__(self, prelu: nn.PReLU, conv: nn.Conv2d) -> None:
+        super().__init__()
+        slopes = prelu.weight.detach().reshape(1, -1, 1, 1)
+        self.bent = _conv(conv.weight * (1 - slopes), _bias(conv))
+        self.straight = _conv(conv.weight * slopes, torch.zeros(conv.out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (n, channels, h, w)."""
+        numbers: Tensor = self.bent(torch.relu(x)) + self.straight(x)
+        return numbers
 
 
 class Opening(nn.Module):
@@ -159,7 +174,7 @@ def _after(scale: Tensor, conv: nn.Conv2d) -> nn.Conv2d:
     """The convolution for inputs that still want this factor; inputs, and outputs it hands on, in whole blocks."""
     inputs = _blocks(len(scale))
     weight = (conv.weight * scale.reshape(1, -1, 1, 1)).transpose(0, 1)
-    outputs = _blocks(conv.out_channels) if conv.out_channels >= _BLOCK else conv.out_channels
+    outputs = _blocks(conv.out_channels)
     weight = _padded(_padded(weight, inputs).transpose(0, 1), outputs)
     return _conv(weight, _padded(_bias(conv), outputs))
 
