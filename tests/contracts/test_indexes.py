@@ -18,8 +18,8 @@ Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 MakeIndex = Callable[[int], VectorIndex]
 
-# asks the graph whenever it holds enough vectors, where the default compares all of them
-EAGER = Tuning(asked=True, proposals=64)
+# asks the graph whenever it holds enough vectors, where the default compares a few tens of thousands
+EAGER = Tuning(exact_below=0, effort=64)
 ENGINES: dict[str, MakeIndex] = {
     "exact": ExactIndex,
     "hnsw": HnswIndex,
@@ -209,3 +209,35 @@ def test_thousands_are_answered_as_the_oracle_does(make: MakeIndex, threshold: f
     queries = some_people(12, 24, seed=0)
     assert same(index.above(queries[:1], threshold), oracle.above(queries[:1], threshold))
     assert same(index.above(queries, threshold), oracle.above(queries, threshold))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    n=st.integers(0, 64),
+    count=st.integers(-1, 70),
+    dimension=st.sampled_from([1, 3, 16]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_most_similar_of_small_sets_are_those_of_plain_arithmetic(
+    engine: str, n: int, count: int, dimension: int, seed: int
+) -> None:
+    vectors = some_people(n, dimension, seed)
+    ids = np.random.default_rng(seed).permutation(3 * n)[:n].astype(np.int64)
+    query = some_people(1, dimension, seed // 2)
+    index = ENGINES[engine](dimension)
+    index.add(ids, vectors)
+    wanted, scores = truth_above(ids, vectors, query, -1)
+    first = slice(0, max(count, 0))
+    assert same(index.nearest(query[0], count), (wanted[first], scores[first, 0]))
+
+
+def test_the_most_similar_of_thousands_are_the_oracles(make: MakeIndex) -> None:
+    vectors = some_people(3000, 24)
+    index, oracle = make(24), ExactIndex(24)
+    for one in (index, oracle):
+        one.add(np.arange(3000), vectors)
+    hits = 0
+    for query in some_people(12, 24, seed=0):
+        hits += np.isin(index.nearest(query, 20)[0], oracle.nearest(query, 20)[0]).sum()
+    assert hits >= 0.99 * 12 * 20

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-import statistics
-from typing import Any
-
 import numpy as np
 import pytest
-from tests.store.vectors import Floats, answers, faces, unit
+from tests.store.vectors import Floats, faces, unit
 
 from chueok.store.index.exact import ExactIndex
 from chueok.store.index.hnsw import HnswIndex, Tuning
 
-EAGER = Tuning(asked=True, proposals=1024)
+EAGER = Tuning(exact_below=0)
 
 
 @pytest.fixture(scope="module")
@@ -30,77 +26,53 @@ def crowd() -> tuple[HnswIndex, ExactIndex, Floats]:
     return HnswIndex.build(32, np.arange(10_000), vectors, EAGER), oracle, queries
 
 
-@pytest.mark.parametrize("threshold", [0.3, 0.4, 0.5, 0.6, 0.7])
-def test_threshold_queries_lose_at_most_one_match_in_a_thousand(
-    crowd: tuple[HnswIndex, ExactIndex, Floats], threshold: float
-) -> None:
-    index, oracle, queries = crowd
-    recalls, found, wanted = [], 0, 0
-    for query in queries[:, None]:
-        ids, scores = index.above(query, threshold)
-        true_ids, true_scores = oracle.above(query, threshold)
-        kept = np.isin(true_ids, ids)
-        assert (ids.tolist(), scores.tolist()) == (true_ids[kept].tolist(), true_scores[kept].tolist())
-        found, wanted = found + len(ids), wanted + len(true_ids)
-        recalls += [len(ids) / len(true_ids)] if len(true_ids) else []
-    assert wanted > 2000
-    assert found / wanted >= 0.999
-    assert statistics.mean(recalls) >= 0.999  # a small person counts as much as a large one
-
-
-def test_graph_answers_for_a_few_faces_and_exact_search_for_many(
+def test_the_graph_finds_99_of_100_of_the_50_most_similar(
     crowd: tuple[HnswIndex, ExactIndex, Floats],
 ) -> None:
     index, oracle, queries = crowd
-    other, big = queries[1:2], queries[:1]  # some 20 and 2,000 faces
-    proposed = index._proposed_above(other, 0.6)
-    assert proposed is not None
-    assert len(proposed) < 100
-    assert index._proposed_above(big, 0.6) is None
-    assert index._proposed_above(queries[:2], 0.6) is None
-    assert index.above(big, 0.6)[0].tolist() == oracle.above(big, 0.6)[0].tolist()
+    hits = 0
+    for query in queries:
+        ids, similarities = index.nearest(query, 50)
+        truth, scores = oracle.nearest(query, 10_000)
+        known = dict(zip(truth.tolist(), scores.tolist(), strict=True))
+        assert similarities.tolist() == [known[face] for face in ids.tolist()]  # the very numbers
+        assert np.lexsort((ids, -similarities)).tolist() == list(range(50))
+        hits += len(set(ids.tolist()) & set(truth[:50].tolist()))
+    assert hits >= 0.99 * 50 * len(queries)
 
 
-@pytest.mark.parametrize(("tuning", "calls"), [(EAGER, 1), (Tuning(), 0)])
-def test_graph_is_asked_once_at_most_and_by_default_never(
-    crowd: tuple[HnswIndex, ExactIndex, Floats], tuning: Tuning, calls: int
-) -> None:
-    """Asking it again for more was slower than exact search; by default every match has to be found."""
+def test_the_graph_is_asked_from_a_size_on(crowd: tuple[HnswIndex, ExactIndex, Floats]) -> None:
     index, _, queries = crowd
-    counted = copy.copy(index)
-    counted._tuning = tuning
-    counted._graph = CountingGraph(index._graph)
-    counted.above(queries[:1], 0.6)
-    assert counted._graph.calls == calls
+    few = HnswIndex.build(32, np.arange(100), faces(100, 32))
+    assert few._proposed(queries[0], 50) is None
+    proposed = index._proposed(queries[0], 50)
+    assert proposed is not None
+    assert len(proposed) == EAGER.effort
+    assert index._proposed(queries[0], 10_001) is None
 
 
-class CountingGraph:
-    """An hnswlib graph that counts its searches."""
-
-    def __init__(self, graph: Any) -> None:
-        self.graph = graph
-        self.calls = 0
-
-    def knn_query(self, *arguments: Any, **options: Any) -> Any:
-        """What the graph finds."""
-        self.calls += 1
-        return self.graph.knn_query(*arguments, **options)
+def test_a_threshold_loses_nothing(crowd: tuple[HnswIndex, ExactIndex, Floats]) -> None:
+    index, oracle, queries = crowd
+    for threshold in (0.3, 0.5, 0.7):
+        ids, scores = index.above(queries, threshold)
+        true_ids, true_scores = oracle.above(queries, threshold)
+        assert (ids.tolist(), scores.tolist()) == (true_ids.tolist(), true_scores.tolist())
+        assert len(ids) > 2000
 
 
 def test_hundreds_of_copies_of_one_face_hide_nobody() -> None:
     """Copies link to each other only, so that the graph falls apart: the rest must still be found."""
     vectors = np.concatenate([np.repeat(faces(1, seed=3), 600, axis=0), faces(1400, seed=4)])
     ids, queries = np.arange(2000), np.concatenate([vectors[:1], vectors[600:640]])
-    index = HnswIndex.build(16, ids, vectors, Tuning(asked=True, proposals=64))
+    index = HnswIndex.build(16, ids, vectors, Tuning(exact_below=0, effort=64))
     oracle = ExactIndex(16)
     oracle.add(ids, vectors)
-    for query in queries[:, None]:
-        assert answers(index, query) == answers(oracle, query)
+    for query in queries:
+        assert index.nearest(query, 50)[0].tolist() == oracle.nearest(query, 50)[0].tolist()
 
 
 def test_faces_may_come_one_by_one() -> None:
-    vectors, index = faces(70), HnswIndex(16, EAGER)
+    vectors, index = faces(70), HnswIndex(16, Tuning(exact_below=0, effort=64))
     for number in range(70):
         index.add(np.array([number]), vectors[number : number + 1])
-    found = [index.above(vector[None], 0.9999)[0].tolist() for vector in vectors]
-    assert found == [[number] for number in index.ids()]
+    assert [index.nearest(vector, 1)[0].tolist() for vector in vectors] == [[n] for n in range(70)]

@@ -43,9 +43,18 @@ class VectorIndex(Protocol):
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The vectors whose best similarity to one of the queries reaches the threshold.
 
-        All of them, unless HnswIndex is told to ask its graph: then some may be missing (docs/decisions/0005), and
-        none is there that does not reach the threshold.
+        All of them, whatever the engine: a threshold promises a false accept rate, not a sample.
         queries: (q, d) float32, unit rows. Returns ids (m,) int64 and their similarities to all queries
         (m, q) float32, best similarity first, then id.
+        """
+        ...
+
+    def nearest(
+        self, query: NDArray[np.float32], count: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The vectors most similar to one query, as many as there are up to `count`.
+
+        The most similar of all, or nearly so where the engine says it may miss some. query: (d,) float32, unit length.
+        Returns ids (k,) int64 and similarities (k,) float32, best first, then by id.
         """
         ...

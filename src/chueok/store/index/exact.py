@@ -100,6 +100,20 @@ class ExactIndex:
         kept = kept[np.lexsort((rows[kept], -best[kept]))]
         return self._ids[rows[kept]], scores[kept]
 
+    def nearest(
+        self, query: NDArray[np.float32], count: int, among: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The vectors most similar to the query, best first, then by id. O(n d).
+
+        query: (d,) float32, unit length. among: the held ids to consider; None = all.
+        Returns ids (k,) int64 and similarities (k,) float32, k = count where there are so many.
+        """
+        queries = unit_rows(query[None], self._dimension)
+        rows = self._rows_of_best(queries[0], count) if among is None else self._rows(among)
+        scores = similarities(self._vectors[rows], queries)[:, 0]
+        best = np.lexsort((rows, -scores))[: max(count, 0)]
+        return self._ids[rows[best]], scores[best]
+
     def most_copies(self) -> int:
         """How often the commonest vector is held, judged by its first two numbers: never too few, in O(n log n)."""
         starts = np.ascontiguousarray(self._vectors[:, :2])
@@ -114,6 +128,14 @@ class ExactIndex:
             near = (scores >= threshold - ROUNDING).any(axis=1)
             found.append(np.flatnonzero(near) + start)
         return np.concatenate(found)
+
+    def _rows_of_best(self, query: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+        """Rows that may be among the most similar: all that are, and those a rounding error below the last of them."""
+        if not 0 < count < len(self):
+            return np.arange(len(self) if count > 0 else 0)
+        scores = self._vectors @ query
+        last = np.partition(scores, len(self) - count)[len(self) - count]
+        return np.flatnonzero(scores >= last - 2 * ROUNDING)
 
     def _rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where the vectors of these held ids stand: (m,), sorted, each once."""

@@ -1,4 +1,4 @@
-"""Nearest neighbours by HNSW: the graph may propose, exact search decides. hnswlib and its traps end in this folder."""
+"""Nearest neighbours among very many vectors by HNSW. hnswlib and its traps end in this folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from chueok.errors import IndexDamaged
 from chueok.store.index import hnsw_file
-from chueok.store.index.exact import ROUNDING, ExactIndex, unit_rows
+from chueok.store.index.exact import ExactIndex, unit_rows
 from chueok.store.index.private_file import IndexStamp
 
 if TYPE_CHECKING:
@@ -33,19 +33,13 @@ class Tuning:
     build_effort: int = 200
     """hnswlib's ef_construction. 100 halves the build, and whole small people get lost; 400 gains what links 24 does,
     for more build time."""
-    asked: bool = False
-    """Whether the graph answers; otherwise exact search over the same vectors does. At no size measured was the graph
-    both quicker and sure to find 999 of 1,000 matches (docs/decisions/0005): it loses whole small people."""
-    proposals: int = 8192
-    """Vectors asked of the graph, and so its search effort (ef). Mean recall in 250,000 faces at a threshold of 0.36:
-    0.9980 with 4096, 0.9996 with 8192 (300 queries)."""
-    reserve: int = 8
-    """Where more than one proposal in so many reaches the threshold, exact search answers after all: the graph is
-    sloppy at the tail, and asking it for more takes longer. Mean recall in 250,000 faces at 0.30: 0.9989 with 4,
-    0.9994 with 8 (300 queries)."""
+    effort: int = 256
+    """hnswlib's ef: how many candidates a search keeps. docs/performance.md has recall and time for others."""
+    exact_below: int = 50_000
+    """Vectors up to which comparing all is as quick (docs/performance.md)."""
     copies: int = 64
-    """Exact search answers when one vector is held more often. Copies link to each other only and cut the graph in
-    pieces: in 20,000 faces 100 copies hid nothing, 600 hid matches of two queries in three."""
+    """All are compared when one vector is held more often. Copies link to each other only and cut the graph in pieces:
+    in 20,000 faces 100 copies hid nothing, 600 hid matches of two queries in three."""
     seed: int = 1  # of the levels: with one thread the same vectors make the same graph
     threads: int = 1  # more than one builds a graph that is different every time
 
@@ -53,9 +47,10 @@ class Tuning:
 class HnswIndex:
     """A VectorIndex over hnswlib's graph (inner product, which keeps every float as given).
 
-    The vectors stand beside the graph as well, since hnswlib hands them out at 10 to 70 microseconds each. That is
-    4 n d bytes more, and makes the answers the very numbers of ExactIndex. There is no removal: hnswlib only marks,
-    and the face would stay on disk. To forget is to build anew.
+    `above` compares all vectors, since a graph loses whole small people (docs/decisions/0005). `nearest` asks the
+    graph: it may miss some, but every similarity is exact. For that the vectors stand beside the graph as well (hnswlib hands
+    them out at 10 to 70 microseconds each): 4 n d bytes more. There is no removal: hnswlib only marks, and the face
+    would stay on disk. To forget is to build anew.
 
     Raises ValueError as ExactIndex does. Adding is not safe beside queries.
     """
@@ -136,26 +131,30 @@ class HnswIndex:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The vectors whose best similarity to one of the queries reaches the threshold, best first, then by id.
 
-        Every similarity is exact. Where the graph is asked a match may be missing, as `Tuning` says.
         queries: (q, d) float32, unit rows. Returns ids (m,) int64 and similarities (m, q) float32.
         """
-        queries = unit_rows(queries, self.dimension)
-        return self._exact.above(queries, threshold, among=self._proposed_above(queries, threshold))
+        return self._exact.above(queries, threshold)
 
-    def _proposed_above(self, queries: NDArray[np.float32], threshold: float) -> NDArray[np.int64] | None:
-        """Ids that may reach the threshold, or None where all must be compared."""
-        count = self._tuning.proposals
-        if not self._tuning.asked or len(queries) == 0 or self._is_torn():
+    def nearest(
+        self, query: NDArray[np.float32], count: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The vectors most similar to the query, best first, then by id; the graph may miss some.
+
+        query: (d,) float32, unit length. Returns ids (k,) int64 and similarities (k,) float32.
+        """
+        return self._exact.nearest(query, count, among=self._proposed(query, count))
+
+    def _proposed(self, query: NDArray[np.float32], count: int) -> NDArray[np.int64] | None:
+        """What the graph takes for the most similar, or None where all must be compared."""
+        wanted = max(count, self._tuning.effort)  # hnswlib searches with max(ef, k)
+        if len(self) < max(self._tuning.exact_below, wanted) or self._is_torn():
             return None
+        queries = unit_rows(query[None], self.dimension)
         try:
-            # hnswlib searches with max(ef, k): asking for more is what makes it look harder
-            ids, distances = self._graph.knn_query(queries, k=count, num_threads=self._tuning.threads)
+            ids, _ = self._graph.knn_query(queries, k=wanted, num_threads=1)
         except RuntimeError:
             return None  # part of the graph cannot be reached: hnswlib found fewer than it was asked for
-        reaching = 1 - distances >= threshold - ROUNDING
-        if (reaching.sum(axis=1) * self._tuning.reserve > count).any():
-            return None  # asking the graph for more would take longer than comparing all
-        proposed: NDArray[np.int64] = ids[reaching].astype(np.int64)
+        proposed: NDArray[np.int64] = ids[0].astype(np.int64)
         return proposed
 
     def _is_torn(self) -> bool:
