@@ -48,9 +48,9 @@ class HnswIndex:
     """A VectorIndex over hnswlib's graph (inner product, which keeps every float as given).
 
     `above` compares all vectors, since a graph loses whole small people (docs/decisions/0005). `nearest` asks the
-    graph: it may miss some, but every similarity is exact. For that the vectors stand beside the graph as well (hnswlib hands
-    them out at 10 to 70 microseconds each): 4 n d bytes more. There is no removal: hnswlib only marks, and the face
-    would stay on disk. To forget is to build anew.
+    graph: it may miss some, but every similarity is exact. For that the vectors stand beside the graph as well, since
+    hnswlib hands them out at 10 to 70 microseconds each: 4 n d bytes more. There is no removal: hnswlib only marks,
+    and the face would stay on disk. To forget is to build anew.
 
     Raises ValueError as ExactIndex does. Adding is not safe beside queries.
     """
