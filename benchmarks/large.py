@@ -2,10 +2,12 @@
 
     python -m benchmarks.large [--rounds N]
 
-The photos are files of a few bytes in 200 folders, and their faces made up: nothing is read but names, times and the
-library. Beside chueok stands the least that a program in Python would do: one walk with `os.scandir` and `stat`, and
-importing what a search needs. Every measurement is a whole process. Prints a table and writes
-benchmarks/out/large.json.
+Then memory: while 10,000 small photos are indexed, beside 1,000, and 24 photos of up to 100 megapixels.
+
+The 100,000 photos are files of a few bytes in 200 folders, and their faces made up: nothing is read but names, times
+and the library. Beside chueok stands the least that a program in Python would do: one walk with `os.scandir` and
+`stat`, and importing what a search needs. Every measurement is a whole process. Prints tables and writes
+benchmarks/out/large.json. The first run makes the photos: some minutes and 300 MB.
 """
 
 from __future__ import annotations
@@ -21,7 +23,18 @@ from pathlib import Path
 
 import numpy as np
 from benchmarks.crowd import a_crowd
-from benchmarks.index import CHUEOK, OUT, Contender, alternate, defaults, machine, summary
+from benchmarks.index import (
+    CHUEOK,
+    OUT,
+    Contender,
+    alternate,
+    defaults,
+    large_photos,
+    machine,
+    spread,
+    summary,
+)
+from PIL import Image
 
 from chueok.flow.walk import stamp_of
 from chueok.library import open_library
@@ -75,6 +88,35 @@ def library(folder: Path, photos: Path) -> Path:
     return folder
 
 
+def many(folder: Path, count: int) -> Path:
+    """So many small photos of somebody, no two alike; made once."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        with Image.open(next(large_photos())) as photo:
+            small = np.asarray(photo.convert("RGB").resize((480, 360)), np.int16)
+        for number in range(count):
+            shade = np.random.default_rng(number).integers(-30, 31, 3)
+            picture = Image.fromarray((small + shade).clip(0, 255).astype(np.uint8))
+            picture.save(folder / f"{number:05}.jpg", quality=80)
+    return folder
+
+
+def mixed(folder: Path) -> Path:
+    """24 photos of half a megapixel to a hundred, every fourth a PNG; made once."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        sizes = np.geomspace(0.5e6, 100e6, 24)
+        for number, (path, pixels) in enumerate(zip(spread(list(large_photos()), 24), sizes, strict=True)):
+            with Image.open(path) as photo:
+                scale = (pixels / (photo.width * photo.height)) ** 0.5
+                large = photo.convert("RGB").resize((round(photo.width * scale), round(photo.height * scale)))
+            name = folder / f"{number:02}"
+            large.save(f"{name}.png", compress_level=1) if number % 4 == 3 else large.save(
+                f"{name}.jpg", quality=92
+            )
+    return folder
+
+
 def main(rounds: int) -> None:
     """Prepare, warm up, measure, print, write."""
     environment = defaults()
@@ -106,8 +148,33 @@ def main(rounds: int) -> None:
             f"| {name} | {row['seconds']:.2f} | {row['slowest']:.2f} | {row['cpu_seconds']:.2f} "
             f"| {row['megabytes']:.0f} | {ratio:.1f} |"
         )
+    table |= memory(environment)
     facts = {"machine": machine(), "rounds": rounds, "photos": FOLDERS * PHOTOS, "table": table}
     (OUT / "large.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def memory(environment: dict[str, str]) -> dict[str, dict[str, float]]:
+    """Peaks of the whole process tree, one run each."""
+    inputs, fresh = OUT / "inputs", OUT / "state" / "fresh-large"
+    albums = {
+        "1,000 small photos": many(inputs / "1000 small", 1_000),
+        "10,000 small photos": many(inputs / "10000 small", 10_000),
+        "24 photos up to 100 megapixels": mixed(inputs / "mixed"),
+    }
+    field = [
+        Contender(
+            f"chueok index, {name}",
+            [*CHUEOK, "index", str(album), "--library", str(fresh), "-q"],
+            len(list(album.iterdir())),
+            fresh,
+        )
+        for name, album in albums.items()
+    ]
+    table = summary(field, alternate(field, 1, environment))
+    print("\n| | seconds | photos/s | peak MB |\n|---|---|---|---|")
+    for name, row in table.items():
+        print(f"| {name} | {row['seconds']:.1f} | {row['photos_per_second']} | {row['megabytes']:.0f} |")
+    return table
 
 
 if __name__ == "__main__":
