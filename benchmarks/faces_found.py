@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.index import MATERIAL, OUT
+from benchmarks.index import MATERIAL, OUT, defaults
 from PIL import Image, ImageOps
 
 from chueok.records import Box, FaceReading
@@ -65,9 +65,9 @@ class Tally:
 
 def contenders() -> dict[str, Settings]:
     """The settings compared, the reference's own first."""
-    default = load_settings()
+    default = load_settings(defaults())
     exact = replace(default, detector_size=0, detector_min_face=20, detector_candidate=0.6)
-    return {"full": exact, "default": default, "--fast": replace(default, **FAST)}  # type: ignore[arg-type]
+    return {"full": exact, "default": default, "--fast": replace(default, **FAST)}
 
 
 # ---- photos --------------------------------------------------------------------------------------

@@ -30,7 +30,6 @@ class Settings:
     detector_size: int = (
         1280  # a photo is decoded at this long side in pixels, or up to twice; 0 = full size.
     )
-    # docs/performance.md: faces from 1.6 % of the long side are found as at full size
     # shorter side of the smallest face looked for, in pixels of a photo of that size: 2.2 % of the long side; four in
     # five of those a little smaller are found all the same
     detector_min_face: int = 28
@@ -49,7 +48,7 @@ class Settings:
 
 
 # `index --fast`: photos decoded at half the size, and faces from 3 % of the long side (docs/performance.md)
-FAST: dict[str, int | None] = {"detector_size": 640, "detector_min_face": 20}
+FAST: dict[str, Any] = {"detector_size": 640, "detector_min_face": 20}
 
 
 def default_settings() -> Settings:

@@ -192,6 +192,33 @@ def test_a_damaged_or_missing_index_changes_no_answer(
         assert library.load_index()[1] == "ready"
 
 
+def test_a_library_of_before_there_were_tables_answers_and_is_brought_up(
+    family: Library, open_fake: Callable[..., Library]
+) -> None:
+    before = find(family, Query(expression="mom")).matches
+    stamp = {"sha256": "ab", "bytes": 700, "count": 5, "dimension": 128, "layout": "hnswlib-0.8/ip"}
+    family.catalog.set_index_stamp(family.model_id, stamp)
+    family.index_path.unlink()
+    for name in ("faces-1.hnsw", "faces-1.hnsw.0123.partial"):
+        (family.folder / name).write_bytes(b"vectors")
+    with open_fake() as library:
+        result = find(library, Query(expression="mom"))
+        assert (result.matches, result.notes) == (before, [])
+        list(scan(library))
+        assert library.load_index()[1] == "ready"
+        assert not list(library.folder.glob("*hnsw*"))
+
+
+def test_faces_of_another_number_or_kind_make_the_table_stale(family: Library) -> None:
+    family.refresh_index()
+    assert family.load_index()[1] == "ready"
+    rows = family.catalog.faces.ids(family.model_id)
+    family.catalog._db.change("delete from vectors where face_id = ?", int(rows[0]))
+    assert family.load_index() == (None, "stale")
+    family.refresh_index()
+    assert family.load_index()[1] == "ready"
+
+
 def test_why_tells_every_face_of_a_photo(family: Library, tmp_path: Path) -> None:
     told = why(family, tmp_path / "album" / "2 mom dad.png", "dad")
     assert [verdict.matched for verdict in told.verdicts] == [True, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from PIL import Image
@@ -54,6 +55,73 @@ def test_what_was_missing_before_is_still_counted_and_can_be_pruned(
     (album / "b.png").unlink()
     assert [summary(library, album).missing for _ in range(2)] == [1, 1]
     assert summary(library, album, prune=True).pruned == 1
+
+
+def test_a_disk_that_does_not_answer_loses_no_photo(
+    library: Library, make_album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder below which a mount died, and a photo whose disk fails, are closed, not empty."""
+    album = make_album({"a.png": ["mom"], "nas/b.png": ["dad"], "usb/c.png": ["ex"]})
+    age(album)
+    summary(library, album)
+
+    class Dead:
+        """A directory entry whose status cannot be had."""
+
+        def __init__(self, entry: os.DirEntry[bytes]) -> None:
+            self.name, self.path, self.is_dir = entry.name, entry.path, entry.is_dir
+
+        def stat(self, *, follow_symlinks: bool) -> NoReturn:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    real = os.scandir
+
+    def failing(path: bytes) -> Any:
+        if path.endswith(b"/nas"):
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        if not path.startswith(os.fsencode(album)):
+            return real(path)
+        return [Dead(entry) if entry.name in (b"nas", b"c.png") else entry for entry in real(path)]
+
+    monkeypatch.setattr("chueok.flow.walk.os.scandir", failing)
+    events = list(scan(library, album, ScanOptions(prune=True)))
+    notes = [event.message for event in events if isinstance(event, Note)]
+    assert [str(album / name) in note for name, note in zip(("nas", "usb"), notes, strict=True)] == [True] * 2
+    last = events[-1]
+    assert isinstance(last, ScanSummary)
+    assert (last.missing, last.pruned, last.unreachable) == (0, 0, 2)
+    monkeypatch.undo()
+    assert set(told(library, album).values()) == {"unchanged"}
+
+
+def test_numbers_beyond_sqlites_are_folded_and_known_again(
+    library: Library, make_album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    album = make_album({"a.png": ["mom"]})
+    age(album)
+    real = os.scandir
+
+    class Far:
+        """A directory entry on a file system with 64-bit inode numbers, hashed."""
+
+        def __init__(self, entry: os.DirEntry[bytes]) -> None:
+            self.name, self.path, self.is_dir, self._entry = entry.name, entry.path, entry.is_dir, entry
+
+        def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+            of = self._entry.stat(follow_symlinks=follow_symlinks)
+            values = list(of)
+            values[1] = 2**63 + 5
+            extra = {name: getattr(of, name) for name in ("st_mtime_ns", "st_ctime_ns")}
+            return os.stat_result(values, extra)
+
+    def far(path: bytes) -> Any:
+        return [Far(entry) for entry in real(path)] if path == os.fsencode(album) else real(path)
+
+    monkeypatch.setattr("chueok.flow.walk.os.scandir", far)
+    assert told(library, album) == {"a.png": "new"}
+    monkeypatch.setattr(library, "run_pool", lambda tasks: (refuse(task) for task in tasks))
+    monkeypatch.setattr(library, "known", refuse)  # not even by its content
+    assert told(library, album) == {"a.png": "unchanged"}
 
 
 def test_first_scan_learns_every_face(library: Library, make_album: Album) -> None:

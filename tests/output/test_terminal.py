@@ -218,7 +218,7 @@ def test_a_scan_shows_its_rate_and_leaves_only_failures_and_the_result(screen: S
 def test_touched_photos_that_turn_out_unchanged_move_the_bar_of_every_album(screen: Screen) -> None:
     moments = iter(range(100))
     messages = LiveMessages(screen.stream, colored=False, clock=lambda: float(next(moments)))
-    for untouched, touched in ((2, 3), (0, 4)):
+    for untouched, touched in ((2, 3), (2, 4)):
         for number in range(untouched + touched):
             if number == untouched:
                 messages.tell(ScanStarted(untouched + touched, touched, 1000))

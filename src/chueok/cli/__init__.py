@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from chueok.cli.app import app
 
-__all__ = ["app", "load_commands", "main"]
+__all__ = ["WITH_VALUE", "app", "load_commands", "main"]
 
 _COMMANDS = {  # a command's name, and the modules that register it or what stands below it
     "enroll": ["enroll"],
@@ -26,6 +26,8 @@ _COMMANDS = {  # a command's name, and the modules that register it or what stan
     "why": ["why"],
 }
 
+WITH_VALUE = ("--library", "--config", "--color")  # options before a command's name that take a word
+
 
 def main() -> None:
     """The `chueok` command."""
@@ -35,14 +37,27 @@ def main() -> None:
 
 
 def load_commands(words: Sequence[str] = ()) -> None:
-    """Register the commands that a command line's words may name; all where they name none.
+    """Register the command that a command line names; all where it names none: help, completion, mistakes.
 
-    A script that asks in a loop waits for the commands it calls, not for the others (a tenth of a cold `find`).
+    A script that asks in a loop waits for the command it calls, not for the others (a tenth of a cold `find`).
     """
-    named = [name for name in _COMMANDS if name in words]
-    for name in named or _COMMANDS:
-        for module in _COMMANDS[name]:
+    name = _named(words)
+    for modules in [_COMMANDS[name]] if name in _COMMANDS else _COMMANDS.values():
+        for module in modules:
             importlib.import_module(f"chueok.cli.{module}")
+
+
+def _named(words: Sequence[str]) -> str | None:
+    """The first word that is no option, nor what an option takes; None where help is asked for before it."""
+    waiting = iter(words)
+    for word in waiting:
+        if word in ("--help", "-h"):
+            return None
+        if not word.startswith("-"):
+            return word
+        if word in WITH_VALUE:
+            next(waiting, None)
+    return None
 
 
 def _fill_standard_streams() -> None:

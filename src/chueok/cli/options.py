@@ -64,14 +64,14 @@ Jobs = Annotated[
     typer.Option("--jobs", "-j", min=1, metavar="N", help="Reading processes; default: one per core."),
 ]
 Fast = Annotated[
-    bool, typer.Option("--fast", help="Overlook faces below 3 % of a photo's long side, in half the time.")
+    bool, typer.Option("--fast", help="Overlook faces below 3 % of a photo's long side, and be quicker.")
 ]
 DetectorSize = Annotated[
     str | None,
     typer.Option(
         "--detector-size",
         metavar="PX",
-        help="Look for faces in photos of this long side; `full` for the size they have.",
+        help="Look for faces in photos shrunk to about this long side, or `full`.",
     ),
 ]
 LeastFace = Annotated[

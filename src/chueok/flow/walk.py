@@ -82,8 +82,13 @@ class Walk:
         for entry in os.scandir(os.fsencode(folder)):
             try:
                 of = entry.stat(follow_symlinks=False)
-            except OSError:
+            except FileNotFoundError:
                 continue  # gone since the listing: it stays among the known and becomes missing
+            except OSError:
+                if not entry.is_dir(follow_symlinks=False):
+                    raise  # a disk that does not answer loses no photo: its folder counts as closed
+                rest.append(entry)  # a dead mount: looking into it says so
+                continue
             stamp = (entry.name, of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns)
             if stamp in unchanged:
                 same.append(entry.name)
@@ -101,7 +106,7 @@ class Walk:
         if not (rest or self.by_name) and len(same) == self.catalog.photos.count_in(folder):
             return SeenFolder(len(same), [], [])
         known = self.catalog.photos.in_folder(folder)
-        named = [known.pop(name) for name in sorted(same)]
+        named = [known.pop(name) for name in same]
         others = []
         for entry in rest:
             before, stamp = known.pop(entry.name, None), stamp_of(entry.stat(follow_symlinks=False))
@@ -110,7 +115,9 @@ class Walk:
             else:
                 others.append(SeenPhoto(Path(os.fsdecode(entry.path)), stamp, before))
         self.missing += known.values()
-        return SeenFolder(len(named), named if self.by_name else [], others)
+        return SeenFolder(
+            len(named), sorted(named, key=lambda photo: photo.name) if self.by_name else [], others
+        )
 
     def _still_holds(self, known: KnownPhoto) -> bool:
         """Whether nothing has to be learned of a file that is as it was."""
@@ -147,8 +154,8 @@ def _is_folder(entry: os.DirEntry[bytes]) -> bool:
 
 
 def _is_file(entry: os.DirEntry[bytes]) -> bool:
-    """Regular files; its status is known already, so this cannot fail."""
-    return stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
+    """Regular files; the status of what is not a folder is known already, so this cannot fail."""
+    return not entry.is_dir(follow_symlinks=False) and stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
 
 
 def is_photo_name(name: str) -> bool:

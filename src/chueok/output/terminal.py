@@ -117,8 +117,8 @@ class LiveMessages(Messages):
                 self._begin_progress("reading photos", "photos", record.pending)
             case Plan():
                 self._begin_progress(f"{DOING[record.transfer]} photos", "photos", len(record.actions))
-            case PhotoIndexed() | Collected() if self._bar is not None:
-                self._bar.advance()
+            case PhotoIndexed() | Collected() if self._bar is not None and not self._bar.full:
+                self._bar.advance()  # beyond it are the next album's photos that are as they were
             case ScanSummary() | CollectSummary():
                 self.make_way()
             case Progress():
@@ -167,6 +167,7 @@ class _Bar:
         self, console: Console, title: str, unit: str, total: int, done: int, clock: Callable[[], float]
     ) -> None:
         self.done = done
+        self._total = total
         self._clock = clock
         self._drawn = clock()
         self._bars = Bars(
@@ -191,6 +192,10 @@ class _Bar:
         if self._clock() - self._drawn >= _REFRESH_SECONDS:
             self._drawn = self._clock()
             self._bars.refresh()
+
+    @property
+    def full(self) -> bool:
+        return self.done >= self._total
 
     def remove(self) -> None:
         self._bars.stop()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+MIN_FACE = 20.0  # pixels of a face's shorter side: MTCNN's last two networks enlarge it to 24 and 48
+LEAST_MIN_FACE = 12  # P-Net's window
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 class Detector(Protocol):
     """Finds faces in a picture."""
 
-    def detect(self, image: NDArray[np.uint8], min_face: float = 20.0) -> list[Detection]:
+    def detect(self, image: NDArray[np.uint8], min_face: float = MIN_FACE) -> list[Detection]:
         """Find every face.
 
         image: (h, w, 3) uint8 RGB, upright. min_face: shorter side, in its pixels, of the smallest face looked for;

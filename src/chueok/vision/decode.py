@@ -56,7 +56,7 @@ _PLUGINS = {
 class Picture:
     """A decoded picture, upright."""
 
-    pixels: NDArray[np.uint8]  # (h, w, 3) uint8 RGB, contiguous, at working size
+    pixels: NDArray[np.uint8]  # (h, w, 3) uint8 RGB, contiguous, perhaps read-only, at working size
     width: int  # upright full size, pixels
     height: int
     taken_at: datetime | None  # EXIF, local time without zone

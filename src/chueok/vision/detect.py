@@ -19,6 +19,7 @@ import numpy as np
 
 from chueok.errors import ModelMissing, UsageError
 from chueok.records import Box, Detection
+from chueok.vision.base import LEAST_MIN_FACE, MIN_FACE
 from chueok.vision.decode import reduced
 from chueok.vision.means import Means, Sharp
 from chueok.vision.models.compile import Network, compiled, is_compiled
@@ -34,8 +35,7 @@ _CANDIDATE, _REFINED, _DECIDED = 0.6, 0.7, 0.7  # probability needed in P-Net, R
 _FACTOR = 0.709  # each pyramid level has about half the pixels of the one before
 _COARSE_FACE = 16.0  # pixels: as long as the smallest face keeps so many, P-Net and R-Net see a smaller copy
 _P_OVERLAP, _R_OVERLAP, _O_OVERLAP = 0.5, 0.7, 0.7  # more overlap than this is the same face
-_CELL = 12  # P-Net's window, pixels of a level
-_MIN_FACE = 20.0  # pixels; what R-Net and O-Net tell from leaves, enlarged to 24 and 48
+_CELL = LEAST_MIN_FACE  # P-Net's window, pixels of a level
 _STRIDE = 2  # between P-Net's windows
 
 # Pieces of work whose intermediate results stay in a core's cache, and memory small. Measured at 1280 px on
@@ -114,12 +114,14 @@ class MtcnnDetector:
         self._pnet, self._rnet, self._onet = pnet, rnet, onet
         self._probability, self._candidate = probability, candidate
 
-    def detect(self, image: NDArray[np.uint8], min_face: float = _MIN_FACE) -> list[Detection]:
+    def detect(self, image: NDArray[np.uint8], min_face: float = MIN_FACE) -> list[Detection]:
         """Find every face, largest first.
 
         image: (h, w, 3) uint8 RGB, upright; searched at the size it has. min_face: shorter side, in its pixels, of
-        the smallest face looked for. Boxes and landmarks are in its pixels and may reach over its border, where a
-        face does. Memory: 12 bytes a pixel, and about 60 MB. Raises UsageError for a min_face below 12.
+        the smallest face looked for; from 32 on candidates are looked for in a smaller copy, and the answers are
+        no longer facenet_pytorch's to the last digit. Boxes and landmarks are in its pixels and may reach over its
+        border, where a face does. Memory: 12 bytes a pixel (of the copy), and about 60 MB. Raises UsageError for a
+        min_face below 12.
         """
         if min_face < _CELL:
             raise UsageError(

@@ -18,13 +18,17 @@ _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # grey, deeper than
 
 
 def upright_rgb(image: Image, factor: int, orientation: int) -> NDArray[np.uint8]:
-    """The image as (h, w, 3) uint8 RGB, contiguous, every factor x factor block averaged to one pixel.
+    """The image as (h, w, 3) uint8 RGB, contiguous, perhaps read-only; every factor x factor block becomes one pixel.
 
     image: loaded, any mode that Pillow reads; never copied whole. factor: >= 1. orientation: EXIF, 1..8.
     Transparent parts become white, as viewers show cut-out portraits.
     """
     import numpy as np
 
+    if orientation == 1 and image.width * image.height <= _STRIP_PIXELS:
+        return np.asarray(
+            _reduced_rgb(image, factor, _levels(image))
+        )  # as most photos are: spares them a copy
     width, height = math.ceil(image.width / factor), math.ceil(image.height / factor)
     pixels = np.empty((width, height, 3) if orientation > 4 else (height, width, 3), np.uint8)
     stored, levels = _as_stored(pixels, orientation), _levels(image)

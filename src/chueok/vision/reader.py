@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chueok.errors import UsageError
 from chueok.records import Box, Detection, FaceCrop, FaceReading, PhotoReading
+from chueok.vision.base import LEAST_MIN_FACE, MIN_FACE
 from chueok.vision.second_look import find_faces
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     # a picture and a face in its pixels -> a crop
     Cut = Callable[[NDArray[np.uint8], Detection], NDArray[np.uint8]]
 
-LEAST_FACE_PIXELS = 20  # decoded; MTCNN's networks enlarge a face to 24 and 48
 CROP_FACE_PIXELS = (
     64  # decoded; a face this small has 0.986 of similarity with itself at 200 pixels, one of 112 0.994
 )
@@ -49,12 +50,17 @@ class PhotoReader:
     """Reads photos with one detector and one embedder."""
 
     def __init__(
-        self, detector: Detector, embedder: Embedder, detector_size: int, min_face: float = 20.0
+        self, detector: Detector, embedder: Embedder, detector_size: int, min_face: float = MIN_FACE
     ) -> None:
         """detector_size: long side in pixels that a photo is decoded at, or up to twice as long; 0 for full size.
 
-        min_face: the smallest face looked for, shorter side in pixels of a photo of exactly that size.
+        min_face: the smallest face looked for, shorter side in pixels of a photo of exactly that size. Raises
+        UsageError for one below 12.
         """
+        if min_face < LEAST_MIN_FACE:
+            raise UsageError(
+                f"faces of {min_face:g} pixels are too small to be found; ask for {LEAST_MIN_FACE} or more"
+            )
         self._detector = detector
         self._embedder = embedder
         self._size = detector_size
@@ -84,7 +90,7 @@ class PhotoReader:
         height, width = picture.pixels.shape[:2]
         share = max(height, width) / (self._size or max(height, width))
         # The same share of every photo, but in a small one nothing that the networks could only guess at
-        min_face = max(self._min_face * share, min(self._min_face, LEAST_FACE_PIXELS))
+        min_face = max(self._min_face * share, min(self._min_face, MIN_FACE))
         found = find_faces(self._detector, picture.pixels, min_face)
         scale = picture.width / width, picture.height / height
         return tuple(_within(face.scaled(*scale), picture.width, picture.height) for face in found)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chueok.vision.base import MIN_FACE
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -20,12 +22,12 @@ _SHORTER, _LONGER = 128, 1024
 _LARGE = 0.5  # of the shorter side: smaller faces were for the first look to find
 
 
-def find_faces(detector: Detector, image: NDArray[np.uint8], min_face: float = 20.0) -> list[Detection]:
+def find_faces(detector: Detector, image: NDArray[np.uint8], min_face: float = MIN_FACE) -> list[Detection]:
     """The detector's faces, and those that it has no room for: close-ups, tight crops. Largest first.
 
     image: (h, w, 3) uint8 RGB, upright; min_face: shorter side, in its pixels, of the smallest face looked for. Boxes
-    and landmarks are in its pixels and may reach over its edge. A picture
-    with a face that takes more than 70 % of its shorter side, or with none, is looked at again, with black around it.
+    and landmarks are in its pixels and may reach over its edge. A picture with a face that takes more than 70 % of its
+    shorter side, or with none, is looked at again, with black around it.
     """
     found = detector.detect(image, min_face)
     shorter = min(image.shape[:2])

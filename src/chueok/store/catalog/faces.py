@@ -28,6 +28,9 @@ class KnownPicture:
     damage: str | None
 
 
+SCATTER, SCATTER_MODULUS = 2_654_435_761, 4_294_967_291  # Knuth's multiplier, the largest prime of 32 bits
+
+
 class Faces:
     """What is known of contents. Two files with the same bytes share one picture and its faces."""
 
@@ -118,13 +121,14 @@ class Faces:
         return found
 
     def count_and_sum(self, model_id: int) -> tuple[int, int]:
-        """How many faces have a vector of this model, and the sum of their ids: another pair, other faces.
+        """How many faces have a vector of this model, and the sum of their scattered ids.
 
-        Ids are never given twice, so the same pair means the same faces but for a coincidence: as many forgotten as
-        old ones embedded since, of the same sum.
+        Ids are never given twice: the same pair means the same faces, but for a coincidence of one in billions.
         """
         count, total = self._db.row(
-            "select count(*), coalesce(sum(face_id), 0) from vectors where model_id = ?", model_id
+            f"select count(*), coalesce(sum(face_id * {SCATTER} % {SCATTER_MODULUS}), 0)"
+            " from vectors where model_id = ?",
+            model_id,
         )
         return count, total
 

@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-INDEX_FILES = ("faces-*.table*", "faces-*.hnsw*")  # in a library; hnsw: of versions before 0.2
+INDEX_FILES = (
+    "faces-*.table*",
+    "faces-*.hnsw*",
+)  # in a library; hnsw: what was kept before there were tables
 PARTIAL = ".partial"  # end of the name of a file being written
 PRIVATE = stat.S_IRUSR | stat.S_IWUSR  # a face is nobody else's business
 
