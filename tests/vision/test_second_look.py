@@ -120,19 +120,21 @@ def test_a_tight_crop_of_a_face_shows_it_where_the_whole_photo_does(
 
 
 @pytest.mark.parametrize(
-    ("side", "size", "least"),
+    ("shape", "size", "least"),
     [
-        (2000, 1280, 24 * 2000 / 1280),
-        (1280, 1280, 24),
-        (1100, 1280, 24 * 1100 / 1280),
-        (600, 1280, 20),
-        (2000, 0, 24),
+        ((2000, 1500), 1280, 24 * 2000 / 1280),
+        ((960, 1280), 1280, 24),
+        ((1100, 700), 1280, 24 * 1100 / 1280),
+        ((600, 450), 1280, 20),
+        ((2000, 1500), 0, 24),
+        ((2500, 700), 1280, 24 * 1400 / 1280),
+        ((2500, 250), 1280, 20),
     ],
 )
-def test_the_smallest_face_is_a_share_of_the_photo(side: int, size: int, least: float) -> None:
+def test_the_smallest_face_is_a_share_of_the_photo(shape: tuple[int, int], size: int, least: float) -> None:
     detector = Recorded([face(10, 10, 100)])
     file = io.BytesIO()
-    Image.new("RGB", (side, 400)).save(file, "png")
+    Image.new("RGB", shape).save(file, "png")
     reader = PhotoReader(detector, ColourEmbedder(), size, min_face=24)
     reader(ReadingTask(Path("photo.png"), data=file.getvalue()))
     assert detector.asked == [pytest.approx(least)]

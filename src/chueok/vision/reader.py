@@ -88,8 +88,10 @@ class PhotoReader:
     def detect(self, picture: Picture) -> tuple[Detection, ...]:
         """The faces of a picture, in pixels of the full-size photo, boxes cut at its borders."""
         height, width = picture.pixels.shape[:2]
-        share = max(height, width) / (self._size or max(height, width))
-        # The same share of every photo, but in a small one nothing that the networks could only guess at
+        # The same share of every photo; of a panorama that of a part twice as long as it is high, and in a small photo
+        # nothing that the networks could only guess at
+        long_side = min(max(height, width), 2 * min(height, width))
+        share = long_side / (self._size or long_side)
         min_face = max(self._min_face * share, min(self._min_face, MIN_FACE))
         found = find_faces(self._detector, picture.pixels, min_face)
         scale = picture.width / width, picture.height / height
