@@ -106,9 +106,7 @@ def test_another_cut_keeps_people_and_places(dataset: Dataset, settings: Setting
     assert (again.people, again.seen) == (faces.people, faces.seen)
 
 
-def test_a_picture_is_decoded_as_finely_as_index_does_it_for_all_its_faces(
-    tmp_path: Path, settings: Settings
-) -> None:
+def test_a_face_is_decoded_as_finely_as_index_does_it(tmp_path: Path, settings: Settings) -> None:
     large, small = (Detection(Box(0, 0, side, side), 1.0, ((0.0, 0.0),) * 5) for side in (600, 60))
     file = io.BytesIO()
     Image.new("RGB", (1200, 1200)).save(file, "jpeg")
@@ -124,7 +122,7 @@ def test_a_picture_is_decoded_as_finely_as_index_does_it_for_all_its_faces(
     coarse = replace(settings, detector_size=150)
     recut(replace(faces, pictures=(portrait,), seen=((large,),)), cut, coarse)
     again = recut(replace(faces, pictures=(portrait,), seen=((large, small),)), cut, coarse)
-    assert (sides, len(again.crops)) == ([300, 1200, 1200], 1)
+    assert (sides, len(again.crops)) == ([150, 150, 120], 1)  # the small one and its surroundings
 
 
 # ---- models --------------------------------------------------------------------------------------

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from tests.vision import pictures
 
-from chueok.vision.decode import decode, resize
+from chueok.errors import UnreadablePhoto
+from chueok.records import Box
+from chueok.vision.decode import decode, decode_parts, resize
 
 JPEG_STEP = 12  # grey levels by which a JPEG of quality 95 without subsampling may differ
 SMOOTH: dict[str, object] = {"quality": 95, "subsampling": 0}
@@ -179,6 +181,55 @@ def test_the_first_picture_of_several_counts(form: str) -> None:
 
 
 # ---- size ----------------------------------------------------------------------------------------
+
+
+# ---- parts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_part_is_what_the_whole_shows_there(form: str, orientation: int) -> None:
+    data = pictures.turned(pictures.scene(97, 64), orientation, form)
+    whole = decode(data).pixels
+    boxes = [
+        Box(10, 5, 30, 20),
+        Box(-8, -9, 40.4, 20.6),
+        Box(80, 50, 99, 99),
+        Box(96, 63, 1, 1),
+        Box(0, 0, 97, 64),
+    ]
+    edges = [(10, 5, 40, 25), (0, 0, 32, 12), (80, 50, 97, 64), (96, 63, 97, 64), (0, 0, 97, 64)]
+    parts = decode_parts(data, 0, boxes, tolerant=False)
+    for part, (left, top, right, bottom) in zip(parts, edges, strict=True):
+        assert (part.left, part.top, part.scale) == (left, top, (1.0, 1.0))
+        np.testing.assert_array_equal(part.pixels, whole[top:bottom, left:right])
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_part_of_a_reduced_picture_says_where_it_lies(orientation: int) -> None:
+    data = pictures.turned(pictures.scene(800, 600), orientation, "JPEG")
+    whole = decode(data, 400)
+    (part,) = decode_parts(data, 400, [Box(200, 100, 80, 60)], tolerant=False)
+    assert whole.pixels.shape == (300, 400, 3)
+    assert (part.left, part.top, part.scale) == (100, 50, (0.5, 0.5))
+    np.testing.assert_array_equal(part.pixels, whole.pixels[50:80, 100:140])
+
+
+def test_a_part_of_a_deep_picture_is_as_bright_as_the_whole() -> None:
+    values = np.arange(64 * 96, dtype=np.uint16).reshape(64, 96) * 10
+    data = pictures.encode(Image.fromarray(values), "PNG")
+    (part,) = decode_parts(data, 0, [Box(5, 5, 20, 10)], tolerant=False)
+    np.testing.assert_array_equal(part.pixels, decode(data).pixels[5:15, 5:25])
+
+
+def test_a_part_of_a_damaged_picture_needs_patience() -> None:
+    data = pictures.encode(pictures.scene(800, 600), "JPEG")[:-3000]
+    whole = decode(data)
+    assert whole.damage is not None
+    (part,) = decode_parts(data, 0, [Box(0, 0, 50, 40)], tolerant=True)
+    np.testing.assert_array_equal(part.pixels, whole.pixels[:40, :50])
+    with pytest.raises(UnreadablePhoto, match="cut off"):
+        decode_parts(data, 0, [Box(0, 0, 50, 40)], tolerant=False)
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,11 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from tests.fakes import ColourEmbedder
+from tests.vision import pictures
 from tests.vision.portraits import EILEEN_COLLINS, GRACE_HOPPER
 
 from chueok.records import Box, Detection
 from chueok.vision.detect import open_detector
-from chueok.vision.reader import PhotoReader, ReadingTask
+from chueok.vision.reader import PhotoReader, ReadingTask, read_crops
 from chueok.vision.second_look import find_faces
 
 POINTS = ((0.0, 0.0),) * 5
@@ -138,3 +139,25 @@ def test_the_smallest_face_is_a_share_of_the_photo(shape: tuple[int, int], size:
     reader = PhotoReader(detector, ColourEmbedder(), size, min_face=24)
     reader(ReadingTask(Path("photo.png"), data=file.getvalue()))
     assert detector.asked == [pytest.approx(least)]
+
+
+@pytest.mark.parametrize("orientation", [1, 6, 7])
+def test_a_small_face_is_cut_from_finer_pixels_and_a_large_one_is_not(orientation: int) -> None:
+    """Both as from the full-size photo; sides of 60 and 600 pixels in a photo decoded at an eighth."""
+    detections = (face(400, 900, 600), face(2300, 300, 60))
+    picture = pictures.scene(2400, 1800)
+    data = pictures.turned(picture, orientation, "PNG")
+    seen: list[NDArray[np.uint8]] = []
+
+    def cut(image: NDArray[np.uint8], found: Detection) -> NDArray[np.uint8]:
+        box = found.box
+        middle = round(box.y + box.height / 2), round(box.x + box.width / 2)
+        seen.append(image)
+        return image[middle[0] - 4 : middle[0] + 4, middle[1] - 4 : middle[1] + 4]
+
+    large, small = read_crops(data, detections, 300, cut)
+    whole = np.asarray(picture)
+    np.testing.assert_array_equal(small, whole[326:334, 2326:2334])
+    assert seen[0].shape == (225, 300, 3)
+    assert seen[1].shape[0] < 200
+    np.testing.assert_allclose(large.mean(axis=(0, 1)), whole[1168:1232, 668:732].mean(axis=(0, 1)), atol=3)

@@ -10,22 +10,26 @@ import re
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from chueok.errors import UnreadablePhoto
 from chueok.vision.formats import PictureFormat, picture_format
-from chueok.vision.pixels import decoded_share, upright_rgb
+from chueok.vision.pixels import decoded_share, upright_part, upright_rgb
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
+
+    from chueok.records import Box
+
+T = TypeVar("T")
 
 PIXEL_LIMIT = 16_383**2  # 268 megapixels (docs/engine.md): a WebP's largest; real 200-megapixel photos pass
 FILE_LIMIT = 512 * 2**20  # bytes; with its decoded picture a larger file breaks settings.worker_megabytes
@@ -97,15 +101,54 @@ def decode(data: bytes, size: int = 0) -> Picture:
     Raises UnreadablePhoto when nothing of the picture can be decoded.
     """
     form = picture_format(data)
-    whole = _attempt(form, data, size, tolerant=False)
+    whole = _attempt(form, lambda form: _read(form, data, size, tolerant=False), tolerant=False)
     if isinstance(whole, Picture):
         return whole
-    rescued = _attempt(form, data, size, tolerant=True)
+    rescued = _attempt(form, lambda form: _read(form, data, size, tolerant=True), tolerant=True)
     if not isinstance(rescued, Picture):
         raise UnreadablePhoto(whole)
     if rescued.damage == _NOTHING:
         raise UnreadablePhoto(f"{whole}: {_NOTHING}")
     return replace(rescued, damage=f"{whole}: {rescued.damage}" if rescued.damage else whole)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A rectangle of a decoded picture, upright."""
+
+    pixels: NDArray[np.uint8]  # (h, w, 3) uint8 RGB
+    left: int  # where it begins in the decoded picture, pixels
+    top: int
+    scale: tuple[float, float]  # decoded pixels for one of the full-size picture, across and down
+
+
+def decode_parts(data: bytes, size: int, boxes: Sequence[Box], *, tolerant: bool) -> list[Part]:
+    """Rectangles of a picture that `decode` has read, finer: a full-size picture is never copied whole.
+
+    size: as for `decode`. boxes: in pixels of the full-size picture, cut at its borders here. tolerant: whether the
+    file is damaged. Raises UnreadablePhoto.
+    """
+
+    def read(form: PictureFormat) -> list[Part]:
+        loaded = _loaded(form, data, size)
+        width, height = loaded.image.size
+        if loaded.orientation > 4:
+            width, height = height, width
+        scale = width / loaded.width, height / loaded.height
+        parts = []
+        for box in boxes:
+            left = _clipped(box.x * scale[0], 0, width - 1)
+            top = _clipped(box.y * scale[1], 0, height - 1)
+            right = _clipped((box.x + box.width) * scale[0], left + 1, width)
+            bottom = _clipped((box.y + box.height) * scale[1], top + 1, height)
+            pixels = upright_part(loaded.image, (left, top, right, bottom), loaded.orientation)
+            parts.append(Part(pixels, left, top, scale))
+        return parts
+
+    parts = _attempt(picture_format(data), read, tolerant=tolerant)
+    if isinstance(parts, str):
+        raise UnreadablePhoto(parts)
+    return parts
 
 
 def resize(pixels: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
@@ -162,8 +205,8 @@ def _refusal(error: OSError) -> str:
 # ---- decoding ------------------------------------------------------------------------------------
 
 
-def _attempt(form: PictureFormat, data: bytes, size: int, *, tolerant: bool) -> Picture | str:
-    """Decode once: the picture, or what is wrong with the file.
+def _attempt(form: PictureFormat, read: Callable[[PictureFormat], T], *, tolerant: bool) -> T | str:
+    """Decode once: what `read` makes of the file, or what is wrong with it.
 
     The error itself is dropped: its traceback would keep a half-decoded picture alive during the retry.
     Raises UnreadablePhoto when a retry is pointless.
@@ -172,7 +215,7 @@ def _attempt(form: PictureFormat, data: bytes, size: int, *, tolerant: bool) -> 
 
     try:
         with _pillow_rules(tolerant=tolerant):
-            return _read(form, data, size, tolerant=tolerant)
+            return read(form)
     except UnreadablePhoto:
         raise
     except MemoryError:
@@ -213,6 +256,26 @@ def _held(module: ModuleType, name: str, value: object) -> Iterator[None]:
 
 def _read(form: PictureFormat, data: bytes, size: int, *, tolerant: bool) -> Picture:
     """Decode under the present rules; raises whatever Pillow raises."""
+    loaded = _loaded(form, data, size)
+    factor = max(1, max(loaded.image.size) // size) if size else 1
+    pixels = upright_rgb(loaded.image, factor, loaded.orientation)
+    damage = _loss(pixels, loaded.orientation) if tolerant else None
+    return Picture(pixels, loaded.width, loaded.height, loaded.taken_at, damage)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loaded:
+    """A decoded file, as it is stored."""
+
+    image: ImageFile
+    width: int  # upright full size, pixels
+    height: int
+    orientation: int  # EXIF, 1..8
+    taken_at: datetime | None
+
+
+def _loaded(form: PictureFormat, data: bytes, size: int) -> _Loaded:
+    """Decode under the present rules; raises whatever Pillow raises."""
     image = _opened(form, data)
     width, height = image.size
     if width * height > PIXEL_LIMIT:
@@ -224,11 +287,14 @@ def _read(form: PictureFormat, data: bytes, size: int, *, tolerant: bool) -> Pic
     if form is not PictureFormat.JPEG:
         width, height = image.size  # TIFF has been turned upright, HEIF has found its true size
     orientation, taken_at = _metadata(image)  # after loading: asked before, some good photos are lost
-    factor = max(1, max(image.size) // size) if size else 1
-    pixels = upright_rgb(image, factor, orientation)
     if orientation > 4:
         width, height = height, width
-    return Picture(pixels, width, height, taken_at, _loss(pixels, orientation) if tolerant else None)
+    return _Loaded(image, width, height, orientation, taken_at)
+
+
+def _clipped(edge: float, least: int, most: int) -> int:
+    """The whole pixel next to an edge, from `least` to `most`."""
+    return max(least, min(round(edge), most))
 
 
 def _opened(form: PictureFormat, data: bytes) -> ImageFile:

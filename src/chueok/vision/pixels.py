@@ -40,6 +40,23 @@ def upright_rgb(image: Image, factor: int, orientation: int) -> NDArray[np.uint8
     return pixels
 
 
+def upright_part(image: Image, box: tuple[int, int, int, int], orientation: int) -> NDArray[np.uint8]:
+    """The pixels of the upright picture inside a box, which lies in it: (h, w, 3) uint8 RGB.
+
+    image: loaded, as `upright_rgb` takes it. box: left, top, right, bottom.
+    """
+    left, top, right, bottom = box
+    if image.mode in _DEEP_MODES:  # their black and white are the whole picture's
+        return upright_rgb(image, 1, orientation)[top:bottom, left:right]
+    # as `_as_stored` turns rows and columns
+    rows, columns = ((left, right), (top, bottom)) if orientation > 4 else ((top, bottom), (left, right))
+    if orientation in (3, 4, 6, 7):
+        rows = image.height - rows[1], image.height - rows[0]
+    if orientation in (2, 3, 7, 8):
+        columns = image.width - columns[1], image.width - columns[0]
+    return upright_rgb(image.crop((columns[0], rows[0], columns[1], rows[1])), 1, orientation)
+
+
 def decoded_share(pixels: NDArray[np.uint8], orientation: int) -> float:
     """The share of stored rows above the even colour a decoder leaves where data ran out; 0 for an even picture.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from chueok.settings import Settings
     from chueok.vision.base import Detector, Embedder
-    from chueok.vision.decode import Picture
+    from chueok.vision.decode import Part, Picture
     from chueok.vision.models.registry import ModelCard
 
     # a picture and a face in its pixels -> a crop
@@ -73,7 +73,7 @@ class PhotoReader:
         data = read_file(task.path) if task.data is None else task.data
         picture = decode(data, self._size)
         detections = self.detect(picture) if task.known is None else task.known
-        picture = _finer(data, picture, detections)
+        parts = _parts(data, picture, detections)
         return PhotoReading(
             sha256=hashlib.sha256(data).digest(),
             bytes=len(data),
@@ -81,8 +81,8 @@ class PhotoReader:
             height=picture.height,
             taken_at=picture.taken_at,
             damage=picture.damage,
-            faces=self._embed(picture, detections),
-            crops=tuple(cut_out(picture, found) for found in detections) if task.cut_out else (),
+            faces=self._embed(parts, detections),
+            crops=tuple(map(cut_out, parts, detections)) if task.cut_out else (),
         )
 
     def detect(self, picture: Picture) -> tuple[Detection, ...]:
@@ -97,8 +97,8 @@ class PhotoReader:
         scale = picture.width / width, picture.height / height
         return tuple(_within(face.scaled(*scale), picture.width, picture.height) for face in found)
 
-    def _embed(self, picture: Picture, detections: tuple[Detection, ...]) -> tuple[FaceReading, ...]:
-        vectors = self._embedder.embed(_crops(picture, detections, self._embedder.crop))
+    def _embed(self, parts: Sequence[Part], detections: Sequence[Detection]) -> tuple[FaceReading, ...]:
+        vectors = self._embedder.embed(_crops(parts, detections, self._embedder.crop))
         return tuple(
             FaceReading(detection, vector) for detection, vector in zip(detections, vectors, strict=True)
         )
@@ -111,38 +111,53 @@ def read_crops(data: bytes, detections: Sequence[Detection], size: int, cut: Cut
     """
     from chueok.vision.decode import decode
 
-    return _crops(_finer(data, decode(data, size), detections), detections, cut)
+    return _crops(_parts(data, decode(data, size), detections), detections, cut)
 
 
-def _finer(data: bytes, picture: Picture, detections: Sequence[Detection]) -> Picture:
-    """The picture decoded finely enough for its smallest face, where the file has more pixels."""
-    from chueok.vision.decode import decode
+def _parts(data: bytes, picture: Picture, detections: Sequence[Detection]) -> list[Part]:
+    """What to cut each face from: the picture, or its surroundings decoded finely enough for the smallest face."""
+    from chueok.vision.decode import Part, decode_parts
 
-    full, coarse = max(picture.width, picture.height), max(picture.pixels.shape[:2])
+    height, width = picture.pixels.shape[:2]
+    whole = Part(picture.pixels, 0, 0, (width / picture.width, height / picture.height))
+    full, coarse = max(picture.width, picture.height), max(width, height)
     smallest = min((detection.box.size for detection in detections), default=full)
     wanted = min(full, FINEST_SIDE, round(full * CROP_FACE_PIXELS / max(smallest, 1)))
-    return decode(data, wanted) if wanted > coarse else picture
+    if wanted <= coarse:
+        return [whole] * len(detections)
+    small = [detection.box.size * coarse < full * CROP_FACE_PIXELS for detection in detections]
+    around = [_surroundings(found.box) for found, is_small in zip(detections, small, strict=True) if is_small]
+    finer = iter(decode_parts(data, wanted, around, tolerant=picture.damage is not None))
+    return [next(finer) if is_small else whole for is_small in small]
 
 
-def _crops(picture: Picture, detections: Sequence[Detection], cut: Cut) -> list[NDArray[np.uint8]]:
-    """Faces of the full-size photo, cut out of what was decoded."""
-    height, width = picture.pixels.shape[:2]
-    scale = width / picture.width, height / picture.height
-    return [cut(picture.pixels, detection.scaled(*scale)) for detection in detections]
+def _surroundings(box: Box) -> Box:
+    """Three times the box: more than any crop or cut-out takes."""
+    side = max(box.width, box.height)
+    return Box(box.x - side, box.y - side, box.width + 2 * side, box.height + 2 * side)
 
 
-def cut_out(picture: Picture, detection: Detection) -> FaceCrop:
+def _crops(parts: Sequence[Part], detections: Sequence[Detection], cut: Cut) -> list[NDArray[np.uint8]]:
+    """Faces of the full-size photo, each cut out of its part."""
+    return [
+        cut(part.pixels, found.scaled(*part.scale).moved(-part.left, -part.top))
+        for part, found in zip(parts, detections, strict=True)
+    ]
+
+
+def cut_out(part: Part, detection: Detection) -> FaceCrop:
     """The neighbourhood of a face as PNG: enough for any model to embed it when the photo is gone."""
     from PIL import Image
 
-    box, scale = detection.box, picture.pixels.shape[1] / picture.width
+    box, scale = detection.box, part.scale[0]
     side = max(box.width, box.height) * (1 + 2 * CUT_OUT_MARGIN)
     left, top = box.x + (box.width - side) / 2, box.y + (box.height - side) / 2
     pixels = max(1, min(CUT_OUT_PIXELS, round(side * scale)))
-    crop = Image.fromarray(picture.pixels).transform(
+    x, y = left * scale - part.left, top * scale - part.top
+    crop = Image.fromarray(part.pixels).transform(
         (pixels, pixels),
         Image.Transform.EXTENT,
-        (left * scale, top * scale, (left + side) * scale, (top + side) * scale),
+        (x, y, x + side * scale, y + side * scale),
         Image.Resampling.BICUBIC,
     )
     file = io.BytesIO()
