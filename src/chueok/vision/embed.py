@@ -70,25 +70,26 @@ class OnnxEmbedder:
             ordered.transpose(0, 3, 1, 2)
         )  # as bytes: a quarter of the memory to move
         planes = turned.astype(np.float32)
-        planes -= np.array(recipe.mean, np.float32).reshape(3, 1, 1)
-        planes /= np.array(recipe.scale, np.float32).reshape(3, 1, 1)
+        if any(recipe.mean):  # those of `lite` are in its graph
+            planes -= np.array(recipe.mean, np.float32).reshape(3, 1, 1)
+        if set(recipe.scale) != {1}:
+            planes /= np.array(recipe.scale, np.float32).reshape(3, 1, 1)
         return planes
 
     def _embed_batch(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        faces = np.stack(crops)
+        inputs = self.prepare(np.stack(crops))
         if not self._card.recipe.mirror:
-            return self._unit_rows(self._answer(faces))
-        answers = self._answer(np.concatenate([faces, faces[:, :, ::-1]]))
-        return self._unit_rows(answers[: len(faces)] + answers[len(faces) :])
+            return self._unit_rows(self._answer(inputs))
+        answers = self._answer(np.concatenate([inputs, inputs[..., ::-1]]))
+        return self._unit_rows(answers[: len(crops)] + answers[len(crops) :])
 
-    def _answer(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(n, s, s, 3) uint8 RGB -> what the network says, (n, d) float32."""
-        inputs = self.prepare(faces)
+    def _answer(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What `prepare` gives -> what the network says, (n, d) float32."""
         parts = [inputs[start : start + self._rows] for start in range(0, len(inputs), self._rows)]
         answers: NDArray[np.float32] = np.concatenate([self._run(part) for part in parts])
-        if answers.shape != (len(faces), self.dimension):
+        if answers.shape != (len(inputs), self.dimension):
             raise ModelInvalid(
-                f"the model {self.name!r} answers {len(faces)} faces with numbers of shape {answers.shape}, "
+                f"the model {self.name!r} answers {len(inputs)} faces with numbers of shape {answers.shape}, "
                 f"but its card says {self.dimension} for each face"
             )
         return answers
