@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chueok.settings import load_settings
-from chueok.vision.decode import decode, read_file, resize
+from chueok.vision.decode import decode, resize
 from chueok.vision.detect import open_detector
+from chueok.vision.files import read_file
 
 OUT = Path(__file__).parent / "out"
 MATERIAL = Path(os.environ.get("CHUEOK_TEST_DATA", Path(__file__).parents[2] / "shared")) / "albums"

@@ -27,7 +27,8 @@ from PIL import Image, ImageOps
 
 from chueok.records import Box, FaceReading
 from chueok.settings import DEFAULT_MODEL, FAST, Settings, load_settings
-from chueok.vision.decode import decode, read_file
+from chueok.vision.decode import decode
+from chueok.vision.files import read_file
 from chueok.vision.models.registry import find_model
 from chueok.vision.reader import PhotoReader, ReadingTask, open_reader
 

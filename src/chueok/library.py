@@ -109,7 +109,7 @@ class Library:
 
         Raises UnreadablePhoto.
         """
-        from chueok.vision.decode import read_file
+        from chueok.vision.files import read_file
 
         digest = hashlib.sha256(read_file(path)).digest()
         picture = self.catalog.faces.picture(digest, self.model_id)

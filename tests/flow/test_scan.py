@@ -152,7 +152,7 @@ def test_settled_files_are_not_even_opened(
     album = make_album({"a.png": ["mom"], "bad.jpg": b"not a picture"})
     age(album)
     told(library, album)
-    monkeypatch.setattr("chueok.vision.decode.read_file", refuse)
+    monkeypatch.setattr("chueok.vision.files.read_file", refuse)
     assert told(library, album) == {"a.png": "unchanged", "bad.jpg": "unchanged"}
 
 
@@ -372,7 +372,7 @@ def test_a_photo_from_the_future_is_settled_like_any_other(
     os.utime(album / "a.png", (1_900_000_000, 1_900_000_000))
     time.sleep(2.1)
     told(library, album)
-    monkeypatch.setattr("chueok.vision.decode.read_file", refuse)
+    monkeypatch.setattr("chueok.vision.files.read_file", refuse)
     assert told(library, album) == {"a.png": "unchanged"}
 
 

@@ -18,7 +18,8 @@ from PIL import Image, ImageFile
 from tests.vision import pictures
 
 from chueok.errors import UnreadablePhoto
-from chueok.vision.decode import FILE_LIMIT, PIXEL_LIMIT, decode, read_file
+from chueok.vision.decode import PIXEL_LIMIT, decode
+from chueok.vision.files import FILE_LIMIT, read_file
 
 READ_BY_CHUEOK = {"JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF"}
 
@@ -211,7 +212,8 @@ READS = """
 import sys
 from pathlib import Path
 from chueok.errors import UnreadablePhoto
-from chueok.vision.decode import decode, read_file
+from chueok.vision.decode import decode
+from chueok.vision.files import read_file
 peaks = []
 for path in sys.argv[1:]:
     try:

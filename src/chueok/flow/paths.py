@@ -32,7 +32,7 @@ def real(path: Path) -> Path:
 
 def content_hash(path: Path) -> bytes | None:
     """The SHA-256 of a file's content; None when it cannot be had."""
-    from chueok.vision.decode import read_file
+    from chueok.vision.files import read_file
 
     try:
         return hashlib.sha256(read_file(path)).digest()

@@ -33,7 +33,7 @@ class LabelledPicture:
 
     def read(self) -> bytes:
         """The file's content. Raises UnreadablePhoto."""
-        from chueok.vision.decode import read_file
+        from chueok.vision.files import read_file
 
         return read_file(self.path) if self.data is None else self.data
 

@@ -84,7 +84,8 @@ def open_cutter() -> Callable[[Cut], Any]:
 
 def _cut(wanted: Cut) -> tuple[int, int, tuple[tuple[int, int, bytes], ...]]:
     """Width and height of the photo, and of each image with its RGB bytes. Raises UnreadablePhoto."""
-    from chueok.vision.decode import decode, read_file
+    from chueok.vision.decode import decode
+    from chueok.vision.files import read_file
 
     picture = decode(read_file(wanted.photo), wanted.decoded)
     images = []

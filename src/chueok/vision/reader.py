@@ -68,7 +68,8 @@ class PhotoReader:
 
     def __call__(self, task: ReadingTask) -> PhotoReading:
         """Read one file. Raises UnreadablePhoto with the reason."""
-        from chueok.vision.decode import decode, read_file
+        from chueok.vision.decode import decode
+        from chueok.vision.files import read_file
 
         data = read_file(task.path) if task.data is None else task.data
         picture = decode(data, self._size)
