@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.fakes import ColourEmbedder
 from tests.vision import pictures
 from tests.vision.portraits import EILEEN_COLLINS, GRACE_HOPPER
 
+from chueok.errors import UnreadablePhoto
 from chueok.records import Box, Detection
 from chueok.vision.detect import open_detector
 from chueok.vision.reader import PhotoReader, ReadingTask, read_crops
@@ -161,3 +163,13 @@ def test_a_small_face_is_cut_from_finer_pixels_and_a_large_one_is_not(orientatio
     assert seen[0].shape == (225, 300, 3)
     assert seen[1].shape[0] < 200
     np.testing.assert_allclose(large.mean(axis=(0, 1)), whole[1168:1232, 668:732].mean(axis=(0, 1)), atol=3)
+
+
+def test_a_photo_that_cannot_be_decoded_finely_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise UnreadablePhoto("too large: there is not enough memory to decode it")
+
+    monkeypatch.setattr("chueok.vision.decode.decode_parts", refuse)
+    data = pictures.encode(pictures.scene(2400, 1800), "JPEG")
+    (crop,) = read_crops(data, [face(2300, 300, 60)], 300, lambda image, found: image)
+    assert crop.shape == (225, 300, 3)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chueok.errors import UsageError
+from chueok.errors import UnreadablePhoto, UsageError
 from chueok.records import Box, Detection, FaceCrop, FaceReading, PhotoReading
 from chueok.vision.base import LEAST_MIN_FACE, MIN_FACE
 from chueok.vision.second_look import find_faces
@@ -128,7 +128,10 @@ def _parts(data: bytes, picture: Picture, detections: Sequence[Detection]) -> li
         return [whole] * len(detections)
     small = [detection.box.size * coarse < full * CROP_FACE_PIXELS for detection in detections]
     around = [_surroundings(found.box) for found, is_small in zip(detections, small, strict=True) if is_small]
-    finer = iter(decode_parts(data, wanted, around, tolerant=picture.damage is not None))
+    try:
+        finer = iter(decode_parts(data, wanted, around, tolerant=picture.damage is not None))
+    except UnreadablePhoto:  # for want of memory: a coarse face is better than a lost photo
+        return [whole] * len(detections)
     return [next(finer) if is_small else whole for is_small in small]
 
 
