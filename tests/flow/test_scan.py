@@ -61,7 +61,9 @@ def test_a_disk_that_does_not_answer_loses_no_photo(
     library: Library, make_album: Album, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder below which a mount died, and a photo whose disk fails, are closed, not empty."""
-    album = make_album({"a.png": ["mom"], "nas/b.png": ["dad"], "usb/c.png": ["ex"]})
+    album = make_album(
+        {"a.png": ["mom"], "nas/b.png": ["dad"], "usb/c.png": ["ex"], "notes.txt": b"dead too"}
+    )
     age(album)
     summary(library, album)
 
@@ -81,7 +83,9 @@ def test_a_disk_that_does_not_answer_loses_no_photo(
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         if not path.startswith(os.fsencode(album)):
             return real(path)
-        return [Dead(entry) if entry.name in (b"nas", b"c.png") else entry for entry in real(path)]
+        return [
+            Dead(entry) if entry.name in (b"nas", b"c.png", b"notes.txt") else entry for entry in real(path)
+        ]
 
     monkeypatch.setattr("chueok.flow.walk.os.scandir", failing)
     events = list(scan(library, album, ScanOptions(prune=True)))

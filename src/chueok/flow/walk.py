@@ -85,9 +85,10 @@ class Walk:
             except FileNotFoundError:
                 continue  # gone since the listing: it stays among the known and becomes missing
             except OSError:
-                if not entry.is_dir(follow_symlinks=False):
+                if entry.is_dir(follow_symlinks=False):
+                    rest.append(entry)  # a dead mount: looking into it says so
+                elif is_photo_name(os.fsdecode(entry.name)):
                     raise  # a disk that does not answer loses no photo: its folder counts as closed
-                rest.append(entry)  # a dead mount: looking into it says so
                 continue
             stamp = (entry.name, of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns)
             if stamp in unchanged:
