@@ -30,8 +30,8 @@ class Settings:
     detector_size: int = (
         1280  # a photo is decoded at this long side in pixels, or up to twice; 0 = full size.
     )
-    # shorter side of the smallest face looked for, in pixels of a photo of that size: 2.2 % of the long side; four in
-    # five of those a little smaller are found all the same
+    # shorter side of the smallest face looked for, in pixels of a photo of that size: 2.2 % of the long side; nine in
+    # ten of those down to 1.6 % are found all the same (docs/performance.md)
     detector_min_face: int = 28
     # probability the first network must give what the second looks at; 0.6, as published, takes a tenth longer and
     # finds no more (docs/performance.md)
