@@ -79,7 +79,8 @@ def load_settings(
         variable = f"CHUEOK_{name.upper()}"
         if environ.get(variable):
             found[name] = _convert(name, environ[variable], variable)
-    found |= {name: value for name, value in flags.items() if value is not None}
+    given = {name: value for name, value in flags.items() if value is not None}
+    found |= {name: _checked(name, value, f"--{name.replace('_', '-')}") for name, value in given.items()}
     return dataclasses.replace(default_settings(), **found)
 
 
@@ -132,7 +133,12 @@ def _convert(name: str, value: Any, origin: str) -> Any:
     except (TypeError, ValueError) as error:
         wanted = {"int": "a whole number", "float": "a number", "Path": "a path", "str": "a word"}
         raise UsageError(f"{origin} is {value!r}; it takes {wanted[kind]}") from error
+    return _checked(name, converted, origin)
+
+
+def _checked(name: str, value: Any, origin: str) -> Any:
+    """The value, within the setting's limits. Raises UsageError."""
     low, high = _LIMITS.get(name, (0, math.inf))
-    if kind in ("int", "float") and not low <= converted <= high:  # not a number is outside too
+    if isinstance(value, int | float) and not low <= value <= high:  # not a number is outside too
         raise UsageError(f"{origin} is {value!r}; it takes a number from {low:g} to {high:g}")
-    return converted
+    return value

@@ -76,7 +76,7 @@ def test_a_seed_beyond_what_generators_take_is_refused(
     chueok: Chueok, request_line: list[str | Path]
 ) -> None:
     refused = chueok(*request_line, "--seed", "2147483648")
-    assert (refused.code, "less than or equal to 2147483647" in refused.err) == (2, True)
+    assert (refused.code, "2147483647" in refused.err) == (2, True)
 
 
 def test_what_is_missing_is_said_in_a_sentence(chueok: Chueok, tmp_path: Path) -> None:

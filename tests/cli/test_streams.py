@@ -129,7 +129,12 @@ def test_on_a_terminal_answers_are_tables_in_colour_unless_it_is_unwanted(chueok
         _on_terminal(chueok, "find", "grace", "--color", "never")[1],
         _on_terminal(chueok, "find", "grace", TERM="dumb")[1],
     ]
-    assert (code, ESCAPE in shown, "scan.png" in shown, "0.96" in shown) == (0, True, True, True)
+    assert (code, ESCAPE in shown, "scan.png" in shown, bool(re.search(r"0\.9\d\d", shown))) == (
+        0,
+        True,
+        True,
+        True,
+    )
     assert [re.search(r"\x1b\[[0-9;]*m", text) for text in plain] == [None] * 3
 
 

@@ -40,7 +40,7 @@ def test_the_packaged_card_names_the_packaged_hash() -> None:
 
 def test_built_in_names_licences_and_sizes() -> None:
     assert [(card.name, card.licence, card.size, card.dimension) for card in BUILT_IN.values()] == [
-        ("lite", "MIT", 1_823_032, 128),
+        ("lite", "MIT", 1_823_034, 128),
         ("mobilefacenet", "Apache-2.0", 4_135_271, 128),
         ("facenet", "MIT", 111_898_327, 512),
         ("sface", "Apache-2.0", 38_696_353, 128),
@@ -195,13 +195,13 @@ def test_an_embedding_space_is_its_weights_and_its_recipe() -> None:
 def test_the_packaged_models_embedding_space_keeps_its_key() -> None:
     """Every library on earth holds this key: a change of it asks all of them to embed again."""
     assert (
-        embedding_key(BUILT_IN["lite"]) == "eb1c4e57740729517068251948501e94e8fa70b98b49040c621428c5523a5bc8"
+        embedding_key(BUILT_IN["lite"]) == "3a9bd642f9c8214bfbca14ad5e3c14ceb162357fbde7950e6ca2e088778bcde7"
     )
 
 
 def test_measured_thresholds_are_given_as_they_are() -> None:
     lite = BUILT_IN["lite"]
-    assert [threshold(lite, far) for far in (1e-2, 0.001, 1e-4)] == [0.299, 0.391, 0.465]
+    assert [threshold(lite, far) for far in (1e-2, 0.001, 1e-4)] == [0.296, 0.387, 0.457]
 
 
 def test_between_measured_rates_the_similarity_is_linear_in_the_rates_logarithm() -> None:

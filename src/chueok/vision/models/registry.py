@@ -41,14 +41,14 @@ _LITE = ModelCard(
     description="small and packaged; a student of mobilefacenet",
     licence="MIT",
     file="lite-int8.onnx",
-    size=1_823_032,
-    sha256="1fc1dc951cdd69961485a1a23e15058656340369156d9e7536bd236d3eef2f91",
+    size=1_823_034,
+    sha256="12c5bc05d240416695a5a2981956b8f733438f454689785fbf96e5a209b00267",
     architecture="onnx",
     dimension=128,
     recipe=Recipe(crop="arcface", pixels=112, mirror=True),  # scaling is inside the graph
     packaged=True,
     # all impostor pairs of LFW's first two folds: `chueok lab evaluate`
-    thresholds={"1e-2": 0.299, "1e-3": 0.391, "1e-4": 0.465},
+    thresholds={"1e-2": 0.296, "1e-3": 0.387, "1e-4": 0.457},
     impostor_pairs=1_248_599,
 )
 
