@@ -164,6 +164,7 @@ def defaults() -> dict[str, str]:
 
 def warm(all_contenders: list[Contender], environment: dict[str, str]) -> None:
     """Fill the compile cache and the library the single commands ask: `index` for real, the rest once."""
+    shutil.rmtree(OUT / "state" / "known", ignore_errors=True)  # of another model, perhaps
     for contender in all_contenders:
         if not contender.name.startswith("script"):
             time_once(contender, environment)
