@@ -33,9 +33,9 @@ class Tuning:
     build_effort: int = 200
     """hnswlib's ef_construction. 100 halves the build, and whole small people get lost; 400 gains what links 24 does,
     for more build time."""
-    effort: int = 256
+    effort: int = 1024
     """hnswlib's ef: how many candidates a search keeps. docs/performance.md has recall and time for others."""
-    exact_below: int = 50_000
+    exact_below: int = 100_000
     """Vectors up to which comparing all is as quick (docs/performance.md)."""
     copies: int = 64
     """All are compared when one vector is held more often. Copies link to each other only and cut the graph in pieces:
