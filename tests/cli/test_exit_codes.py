@@ -61,6 +61,7 @@ USAGE = {
     "a strange date": ("find", "grace", "--after", "yesterday"),
     "a strange count": ("find", "grace", "--count", "4..2"),
     "a strange budget": ("index", "--budget", "soon"),
+    "an album without a name": ("index", ""),
     "no process": ("index", "--jobs", "0"),
     "a strange colour": ("status", "--color", "mauve"),
     "an album that is not there": ("index", "nowhere"),

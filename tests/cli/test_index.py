@@ -255,13 +255,14 @@ def test_how_closely_photos_are_looked_at_can_be_said(chueok: Chueok, tmp_path: 
         ["--fast"],
         ["--detector-size", "full"],
         ["--detector-size", "full", "--min-face", "120"],
+        ["--min-face", "9999"],
     ]
     found = []
     for number, way in enumerate(ways):
         answer = chueok("index", "--json", "--library", tmp_path / str(number), tmp_path / "album", *way)
         faces = {Path(line["path"]).name: line["faces"] for line in answer.of_type("indexed")}
         found.append((faces["far.jpg"], faces["near.jpg"]))
-    assert found == [(1, 1), (0, 1), (1, 1), (0, 1)]
+    assert found == [(1, 1), (0, 1), (1, 1), (0, 1), (0, 0)]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be
 # ---- index ----
 
 Albums = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Argument(metavar="[ALBUM]...", help="Folders of photos; none given: all known albums."),
 ]
 ModelName = Annotated[

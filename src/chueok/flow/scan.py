@@ -87,6 +87,8 @@ def _roots(library: Library, albums: Sequence[Path | str]) -> list[Path]:
 
 def album_folder(album: Path | str) -> Path:
     """The folder an album lies in, resolved. Raises UsageError where there is none."""
+    if album == "":  # an unset variable of a script; as a Path it would be the current folder
+        raise UsageError("the album's name is empty; give `chueok index` a folder, `.` for the current one")
     path = as_path(album)
     if not path.is_dir():
         problem = "is a file, not a folder of photos" if path.exists() else "does not exist"

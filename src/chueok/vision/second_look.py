@@ -33,7 +33,8 @@ def find_faces(detector: Detector, image: NDArray[np.uint8], min_face: float = M
     shorter = min(image.shape[:2])
     if found and _side(found[0]) <= CRAMPED * shorter:
         return found
-    close = [face for face in _with_room(detector, image) if _side(face) > _LARGE * shorter]
+    least = max(_LARGE * shorter, min_face)
+    close = [face for face in _with_room(detector, image) if _side(face) > least]
     others = [face for face in found if not any(_is_same(face, large) for large in close)]
     return sorted(close + others, key=lambda face: -face.box.width * face.box.height)
 
