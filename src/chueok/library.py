@@ -24,16 +24,13 @@ from chueok.errors import (
 from chueok.records import PhotoReading
 from chueok.settings import DEFAULT_MODEL, Settings, load_settings
 from chueok.store.catalog import Catalog, KnownPicture
-from chueok.store.catalog.faces import SCATTER, SCATTER_MODULUS
+from chueok.store.catalog.faces import scattered_sum
 from chueok.store.index.private_file import INDEX_FILES, IndexStamp
 from chueok.store.lock import is_locked, locked
 from chueok.vision.models.registry import ModelCard, embedding_key, find_model
 from chueok.vision.reader import NETWORKS, ReaderSource, ReadingTask
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from chueok.store.index.base import VectorIndex
     from chueok.store.index.exact import ExactIndex
     from chueok.vision.pool import ReadingPool
@@ -231,7 +228,7 @@ class Library:
                 return None, "stale"  # the new file is in place, its stamp not yet committed
             return None, "damaged" if self.index_path.exists() else "missing"
         held = index.ids()
-        if self.catalog.faces.count_and_sum(self.model_id) == (len(held), _scattered_sum(held)):
+        if self.catalog.faces.count_and_sum(self.model_id) == (len(held), scattered_sum(held)):
             return index, "ready"
         wanted = self.catalog.faces.ids(self.model_id)
         absent = np.setdiff1d(wanted, held, assume_unique=True)
@@ -358,11 +355,6 @@ def _make_folder(folder: Path) -> None:
 
 def _index_files(folder: Path) -> list[Path]:
     return [path for pattern in INDEX_FILES for path in folder.glob(pattern)]
-
-
-def _scattered_sum(ids: NDArray[np.int64]) -> int:
-    """What `Faces.count_and_sum` sums."""
-    return int((ids * SCATTER % SCATTER_MODULUS).sum())
 
 
 def cores() -> int:

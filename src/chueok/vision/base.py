@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from chueok.errors import UsageError
+
 MIN_FACE = 20.0  # pixels of a face's shorter side: MTCNN's last two networks enlarge it to 24 and 48
 LEAST_MIN_FACE = 12  # P-Net's window
 
@@ -13,6 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chueok.records import Detection
+
+
+def check_min_face(min_face: float) -> None:
+    """Raise UsageError for a face smaller than any that can be looked for; in pixels."""
+    if min_face < LEAST_MIN_FACE:
+        raise UsageError(
+            f"faces of {min_face:g} pixels are too small to be found; ask for {LEAST_MIN_FACE} or more"
+        )
 
 
 class Detector(Protocol):

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chueok.errors import ModelMissing, UsageError
+from chueok.errors import ModelMissing
 from chueok.records import Box, Detection
-from chueok.vision.base import LEAST_MIN_FACE, MIN_FACE
+from chueok.vision.base import LEAST_MIN_FACE, MIN_FACE, check_min_face
 from chueok.vision.decode import reduced
 from chueok.vision.means import Means, Sharp
 from chueok.vision.models.compile import Network, compiled, is_compiled
@@ -123,10 +123,7 @@ class MtcnnDetector:
         border, where a face does. Memory: 12 bytes a pixel (of the copy), and about 60 MB. Raises UsageError for a
         min_face below 12.
         """
-        if min_face < _CELL:
-            raise UsageError(
-                f"faces of {min_face:g} pixels are too small to be found; ask for {_CELL} or more"
-            )
+        check_min_face(min_face)
         factor = max(1, int(min_face / _COARSE_FACE))
         means = Means(reduced(image, factor))
         boxes = self._refine(means, self._propose(means, min_face / factor))

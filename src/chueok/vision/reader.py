@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chueok.errors import UnreadablePhoto, UsageError
+from chueok.errors import UnreadablePhoto
 from chueok.records import Box, Detection, FaceCrop, FaceReading, PhotoReading
-from chueok.vision.base import LEAST_MIN_FACE, MIN_FACE
+from chueok.vision.base import MIN_FACE, check_min_face
 from chueok.vision.second_look import find_faces
 
 if TYPE_CHECKING:
@@ -57,10 +57,7 @@ class PhotoReader:
         min_face: the smallest face looked for, shorter side in pixels of a photo of exactly that size. Raises
         UsageError for one below 12.
         """
-        if min_face < LEAST_MIN_FACE:
-            raise UsageError(
-                f"faces of {min_face:g} pixels are too small to be found; ask for {LEAST_MIN_FACE} or more"
-            )
+        check_min_face(min_face)
         self._detector = detector
         self._embedder = embedder
         self._size = detector_size

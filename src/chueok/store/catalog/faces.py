@@ -28,7 +28,7 @@ class KnownPicture:
     damage: str | None
 
 
-SCATTER, SCATTER_MODULUS = 2_654_435_761, 4_294_967_291  # Knuth's multiplier, the largest prime of 32 bits
+_SCATTER, _MODULUS = 2_654_435_761, 4_294_967_291  # Knuth's multiplier, the largest prime of 32 bits
 
 
 class Faces:
@@ -126,7 +126,7 @@ class Faces:
         Ids are never given twice: the same pair means the same faces, but for a coincidence of one in billions.
         """
         count, total = self._db.row(
-            f"select count(*), coalesce(sum(face_id * {SCATTER} % {SCATTER_MODULUS}), 0)"
+            f"select count(*), coalesce(sum(face_id * {_SCATTER} % {_MODULUS}), 0)"
             " from vectors where model_id = ?",
             model_id,
         )
@@ -212,3 +212,8 @@ def face_from_row(row: Any) -> Face:
     values = struct.unpack("<10d", landmarks)
     points = tuple(zip(values[::2], values[1::2], strict=True))
     return Face(face_id, Detection(Box(x, y, width, height), probability, points))
+
+
+def scattered_sum(ids: NDArray[np.int64]) -> int:
+    """The sum that `Faces.count_and_sum` has for these faces: (n,) int64."""
+    return int((ids * _SCATTER % _MODULUS).sum())

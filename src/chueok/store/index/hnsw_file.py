@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from chueok.errors import IndexDamaged, OperationFailed
-from chueok.store.index.private_file import IndexStamp, open_at_once, refusal, remove_leftovers, replacement
+from chueok.errors import OperationFailed
+from chueok.store.index.private_file import (
+    IndexStamp,
+    damaged,
+    open_at_once,
+    refusal,
+    remove_leftovers,
+    replacement,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,12 +71,12 @@ def read(path: Path, stamp: IndexStamp) -> IndexContent | None:
     Raises IndexDamaged.
     """
     if stamp.layout != LAYOUT:
-        raise _damaged(path, f"has the layout {stamp.layout}, not {LAYOUT}")
+        raise damaged(path, f"has the layout {stamp.layout}, not {LAYOUT}")
     try:
         with open(path, "rb", opener=open_at_once) as file:
             return _opened(path, file, _verified(path, file, stamp), stamp)
     except OSError as error:
-        raise _damaged(path, f"cannot be read ({error.strerror})") from error
+        raise damaged(path, f"cannot be read ({error.strerror})") from error
 
 
 def _fill(graph: Any, descriptor: int) -> int:
@@ -98,20 +105,20 @@ def _verified(path: Path, file: BinaryIO, stamp: IndexStamp) -> bytes:
     """The file's content, which is what was stamped. Raises IndexDamaged."""
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode) or status.st_size != stamp.bytes:
-        raise _damaged(path, f"is not the file of {stamp.bytes} bytes that was saved")
+        raise damaged(path, f"is not the file of {stamp.bytes} bytes that was saved")
     content = file.read(stamp.bytes)
     if hashlib.sha256(content).hexdigest() != stamp.sha256:
-        raise _damaged(path, "was changed since it was saved")
+        raise damaged(path, "was changed since it was saved")
     return content
 
 
 def _opened(path: Path, file: BinaryIO, content: bytes, stamp: IndexStamp) -> IndexContent | None:
     """What a verified file holds; None when that is nothing. Raises IndexDamaged."""
     if len(content) < HEADER.size:
-        raise _damaged(path, "is shorter than its header")
+        raise damaged(path, "is shorter than its header")
     _, _, count, row_bytes, label_at, vector_at, *_ = HEADER.unpack_from(content)
     if (count, label_at - vector_at) != (stamp.count, 4 * stamp.dimension):  # hnswlib accepts any dimension
-        raise _damaged(path, f"holds other vectors than {stamp.count} of {stamp.dimension} numbers")
+        raise damaged(path, f"holds other vectors than {stamp.count} of {stamp.dimension} numbers")
     if count == 0:
         return None
     try:
@@ -123,7 +130,7 @@ def _opened(path: Path, file: BinaryIO, content: bytes, stamp: IndexStamp) -> In
         TypeError,
         ValueError,
     ) as error:  # hnswlib's refusal; numpy's, of rows outside the file
-        raise _damaged(path, f"cannot be opened ({error})") from error
+        raise damaged(path, f"cannot be opened ({error})") from error
     return IndexContent(graph, labels.astype(np.int64), vectors.astype(np.float32))
 
 
@@ -135,10 +142,6 @@ def _loaded_graph(descriptor: int, stamp: IndexStamp) -> Any:
         _name(descriptor), max_elements=stamp.count
     )  # or it keeps the capacity it was saved with
     return graph
-
-
-def _damaged(path: Path, why: str) -> IndexDamaged:
-    return IndexDamaged(f"the index {path} {why}; it must be rebuilt from the catalog")
 
 
 def _column(

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from chueok.errors import IndexDamaged
+
 INDEX_FILES = (
     "faces-*.table*",
     "faces-*.hnsw*",
@@ -132,3 +134,8 @@ def refusal(path: Path, error: OSError) -> str:
     return (
         f"the index {path} cannot be written: {error.strerror}. Check the folder and its permissions. {kept}"
     )
+
+
+def damaged(path: Path, why: str) -> IndexDamaged:
+    """What to raise for a file that is not the one that was saved."""
+    return IndexDamaged(f"the index {path} {why}; it must be rebuilt from the catalog")

@@ -16,9 +16,16 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from chueok.errors import IndexDamaged, OperationFailed
+from chueok.errors import OperationFailed
 from chueok.store.index.exact import ExactIndex
-from chueok.store.index.private_file import IndexStamp, open_at_once, refusal, remove_leftovers, replacement
+from chueok.store.index.private_file import (
+    IndexStamp,
+    damaged,
+    open_at_once,
+    refusal,
+    remove_leftovers,
+    replacement,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,18 +59,18 @@ def write(path: Path, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> I
 def read(path: Path, stamp: IndexStamp) -> ExactIndex:
     """The vectors of the file that got this stamp, as they lie in it. Raises IndexDamaged for any other file."""
     if stamp.layout != LAYOUT:
-        raise _damaged(path, f"has the layout {stamp.layout}, not {LAYOUT}")
+        raise damaged(path, f"has the layout {stamp.layout}, not {LAYOUT}")
     try:
         with open(path, "rb", opener=open_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_size != stamp.bytes:
-                raise _damaged(path, f"is not the file of {stamp.bytes} bytes that was saved")
+                raise damaged(path, f"is not the file of {stamp.bytes} bytes that was saved")
             content = _content(file, stamp.bytes)
     except OSError as error:
-        raise _damaged(path, f"cannot be read ({error.strerror})") from error
+        raise damaged(path, f"cannot be read ({error.strerror})") from error
     ids_end = _HEADER.size + 8 * stamp.count
     if len(content) != ids_end + 4 * stamp.count * stamp.dimension or _digest(content) != stamp.sha256:
-        raise _damaged(path, "was changed since it was saved")
+        raise damaged(path, "was changed since it was saved")
     ids = content[_HEADER.size : ids_end].view(np.int64)
     return ExactIndex.over(ids, content[ids_end:].view(np.float32).reshape(-1, stamp.dimension))
 
@@ -85,7 +92,3 @@ def _digest(content: NDArray[np.uint8]) -> str:
     digest = hashlib.sha256(pages.data)
     digest.update(content[whole:].data)
     return digest.hexdigest()
-
-
-def _damaged(path: Path, why: str) -> IndexDamaged:
-    return IndexDamaged(f"the index {path} {why}; it must be rebuilt from the catalog")
