@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := demo
 export CHUEOK_CACHE ?= $(CURDIR)/.cache/chueok
 
-.PHONY: help install demo check docs bench clean
+.PHONY: help install tools demo check docs bench clean
 
 help:
 	@echo "make demo    install, build a sample album, index it, find a person, copy the photos, print the lookalike"
@@ -17,12 +17,19 @@ install: .venv/installed
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "chueok needs Python 3.11, 3.12 or 3.13; say which: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
-	  { echo "hnswlib is compiled on install: a C++ compiler is needed (Debian: apt install g++; macOS: xcode-select --install)"; exit 1; }
 	@echo "== installing into .venv (the first time: torch with CUDA, some 5 GB and 3 minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --editable '.[lab]' --group dev --group demo
+	@$(BIN)/python -m pip install --quiet --editable '.[lab]' --group demo
+	@touch $@
+
+tools: .venv/tools
+
+.venv/tools: .venv/installed
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
+	  { echo "hnswlib, which the tests use, is compiled on install: a C++ compiler is needed (Debian: apt install g++; macOS: xcode-select --install)"; exit 1; }
+	@echo "== installing what the checks need"
+	@$(BIN)/python -m pip install --quiet --editable '.[lab,hnsw]' --group dev
 	@touch $@
 
 demo: install
@@ -31,7 +38,7 @@ demo: install
 	@rm -rf $(DEMO)/photos-of-grace
 	@PATH="$(CURDIR)/$(BIN):$$PATH" CHUEOK_LIBRARY="$(CURDIR)/$(DEMO)/library" sh examples/demo.sh $(DEMO)
 
-check: install
+check: tools
 	@echo "== format";  $(BIN)/ruff format --check --quiet .
 	@echo "== lint";    $(BIN)/ruff check --quiet .
 	@echo "== types";   $(BIN)/mypy
@@ -39,10 +46,10 @@ check: install
 	@echo "== docs";    $(BIN)/python docs/generate.py --check
 	@echo "== tests";   $(BIN)/pytest -n 2 --dist loadgroup
 
-docs: install
+docs: tools
 	@$(BIN)/python docs/generate.py
 
-bench: install
+bench: tools
 	@$(BIN)/python -m benchmarks.index
 	@$(BIN)/python -m benchmarks.large
 	@$(BIN)/python -m benchmarks.faces_found

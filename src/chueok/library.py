@@ -61,6 +61,7 @@ class Library:
         self._idle_pool: ReadingPool[ReadingTask] | None = None
         self._source = source
         self._notice = notice
+        self._prepared = False
 
     @property
     def folder(self) -> Path:
@@ -94,12 +95,14 @@ class Library:
     # ---- reading ----
 
     def prepare(self) -> None:
-        """Do what has to be done once on this machine before photos can be read, saying so by `notice`.
+        """Do what has to be done before photos can be read, once, saying so by `notice`.
 
         Raises ModelMissing, ModelInvalid, OperationFailed.
         """
-        for step in self._source.prepare(self.card, self.settings):
-            self._notice(step)
+        if not self._prepared:
+            for step in self._source.prepare(self.card, self.settings):
+                self._notice(step)
+        self._prepared = True
 
     def known(self, path: Path) -> KnownPicture | ReadingTask:
         """What the catalog knows of a file's content, or what is left to be read of it.
@@ -171,7 +174,7 @@ class Library:
             self._open_reader,
             settings.jobs or cores(),
             settings.photo_seconds,
-            settings.worker_megabytes,
+            settings.worker_megabytes if settings.device == "cpu" else None,
             answers=PhotoReading,
         )
         self._pools.append(pool)

@@ -9,11 +9,15 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from chueok.errors import UsageError
 
 DEFAULT_MODEL = "lite"  # packaged, so that a fresh machine works offline
+LEAST_DETECTOR_SIZE = 160  # pixels; a portrait's face has then 48, which the last network sees
+
+PhotoSize: TypeAlias = int  # a long side in pixels; 0, written `full`, is the photo's own
+Device: TypeAlias = Literal["cpu", "auto", "cuda", "coreml"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,12 @@ class Settings:
     cache: Path  # compiled networks; can be deleted at any time
     model: str | None = None  # None = the library's own; a new library gets DEFAULT_MODEL
     jobs: int = 0  # reading processes; 0 = one per core (small nets gain nothing from more threads)
+    # auto = an accelerator that ONNX Runtime can use, else the CPU. Everything was measured on CPUs, and an
+    # accelerator's driver needs more memory than `worker_megabytes`, which then does not hold.
+    device: Device = "cpu"
     threshold: float | None = None  # similarity a match needs; None = the model's at `far`
     far: float = 1e-3  # false accept rate the model's threshold is looked up for
-    detector_size: int = (
-        1280  # a photo is decoded at this long side in pixels, or up to twice; 0 = full size.
-    )
+    detector_size: PhotoSize = 1280  # a photo is decoded at this long side in pixels, or up to twice
     # shorter side of the smallest face looked for, in pixels of a photo of that size: 2.2 % of the long side; nine in
     # ten of those down to 1.6 % are found all the same (docs/performance.md)
     detector_min_face: int = 28
@@ -80,15 +85,31 @@ def load_settings(
         if environ.get(variable):
             found[name] = _convert(name, environ[variable], variable)
     given = {name: value for name, value in flags.items() if value is not None}
-    found |= {name: _checked(name, value, f"--{name.replace('_', '-')}") for name, value in given.items()}
+    found |= {name: _convert(name, value, f"--{name.replace('_', '-')}") for name, value in given.items()}
     return dataclasses.replace(default_settings(), **found)
 
 
-_CONVERTERS: dict[str, Callable[[Any], Any]] = {
-    "Path": lambda value: Path(value).expanduser(),
-    "str": str,
-    "int": int,
-    "float": float,
+def _photo_size(value: Any) -> int:
+    if value == "full":
+        return 0
+    if int(value) < LEAST_DETECTOR_SIZE:
+        raise ValueError
+    return int(value)
+
+
+def _device(value: Any) -> str:
+    if value not in get_args(Device):
+        raise ValueError
+    return str(value)
+
+
+_CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "Path": (lambda value: Path(value).expanduser(), "a path"),
+    "str": (str, "a word"),
+    "int": (int, "a whole number"),
+    "float": (float, "a number"),
+    "PhotoSize": (_photo_size, f"{LEAST_DETECTOR_SIZE} or more pixels, or full"),
+    "Device": (_device, ", ".join(get_args(Device))),
 }
 _LIMITS = {
     "threshold": (-1, 1),
@@ -126,19 +147,13 @@ def _config_values(environ: Mapping[str, str], config: Path | None) -> dict[str,
 
 
 def _convert(name: str, value: Any, origin: str) -> Any:
-    """A setting from text or TOML to its own type."""
-    kind = str(_FIELDS[name].type).removesuffix(" | None")
+    """A setting from a flag, text or TOML to its own type, within its limits. Raises UsageError."""
+    convert, wanted = _CONVERTERS[str(_FIELDS[name].type).removesuffix(" | None")]
     try:
-        converted = _CONVERTERS[kind](value)
+        converted = convert(value)
     except (TypeError, ValueError) as error:
-        wanted = {"int": "a whole number", "float": "a number", "Path": "a path", "str": "a word"}
-        raise UsageError(f"{origin} is {value!r}; it takes {wanted[kind]}") from error
-    return _checked(name, converted, origin)
-
-
-def _checked(name: str, value: Any, origin: str) -> Any:
-    """The value, within the setting's limits. Raises UsageError."""
+        raise UsageError(f"{origin} is {value!r}; it takes {wanted}") from error
     low, high = _LIMITS.get(name, (0, math.inf))
-    if isinstance(value, int | float) and not low <= value <= high:  # not a number is outside too
-        raise UsageError(f"{origin} is {value!r}; it takes a number from {low:g} to {high:g}")
-    return value
+    if isinstance(converted, int | float) and not low <= converted <= high:  # not a number is outside too
+        raise UsageError(f"{origin} is {converted!r}; it takes a number from {low:g} to {high:g}")
+    return converted

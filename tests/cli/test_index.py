@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,19 @@ def _counts(answer: Answer) -> dict[str, Any]:
 def album(make_folder: MakeFolder, sample: Sample) -> Path:
     """Two photos whose content the learned library knows, and two files that are no photos."""
     return make_folder("album", {name: sample.album / source for name, source in SMALL.items()} | BROKEN)
+
+
+def test_a_device_that_is_not_there_is_refused_and_auto_says_what_it_came_to(
+    chueok: Chueok, album: Path
+) -> None:
+    missing = "cuda" if sys.platform == "darwin" else "coreml"
+    refused = chueok("index", album, "--device", missing)
+    assert refused.code == 2
+    assert f"ONNX Runtime cannot use {missing} on this machine" in refused.err
+    found = chueok("index", album, "--json", env={"CHUEOK_DEVICE": "auto"})
+    assert "chueok: photos are read on" in found.err
+    assert found.summary["new"] == len(SMALL)
+    assert "takes cpu, auto, cuda, coreml" in chueok("index", album, "--device", "gpu").err
 
 
 def test_the_first_run_tells_of_every_photo_once_and_a_summary_last(learned: Learned) -> None:

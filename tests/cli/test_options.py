@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import typer
 
 from chueok.cli import options
 from chueok.errors import UsageError
+from chueok.settings import load_settings
 
 
 @pytest.fixture
@@ -52,12 +54,18 @@ def test_completion_is_silent_where_a_library_cannot_be(library: str) -> None:
     assert options.names_known(context, "") == []
 
 
-@pytest.mark.parametrize(("text", "pixels"), [(None, None), ("full", 0), ("160", 160), ("2560", 2560)])
-def test_a_detector_size_is_pixels_or_full(text: str | None, pixels: int | None) -> None:
-    assert options.detector_size_of(text) == pixels
+@pytest.mark.parametrize(("text", "pixels"), [("full", 0), ("160", 160), ("2560", 2560)])
+def test_a_detector_size_is_pixels_or_full_wherever_it_is_set(text: str, pixels: int, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'detector_size = "{text}"\n')
+    assert load_settings({}, detector_size=text).detector_size == pixels
+    assert load_settings({"CHUEOK_DETECTOR_SIZE": text}).detector_size == pixels
+    assert load_settings({}, file).detector_size == pixels
 
 
-@pytest.mark.parametrize("text", ["0", "159", "-1280", "1280px", "FULL", "1e3", ""])
+@pytest.mark.parametrize("text", ["0", "159", "-1280", "1280px", "FULL", "1e3"])
 def test_another_detector_size_is_explained(text: str) -> None:
-    with pytest.raises(UsageError, match="160 or more pixels, or full"):
-        options.detector_size_of(text)
+    with pytest.raises(UsageError, match=r"--detector-size is .*160 or more pixels, or full"):
+        load_settings({}, detector_size=text)
+    with pytest.raises(UsageError, match=r"CHUEOK_DETECTOR_SIZE is .*160 or more pixels, or full"):
+        load_settings({"CHUEOK_DETECTOR_SIZE": text})

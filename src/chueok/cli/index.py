@@ -22,6 +22,7 @@ def index(
     albums: options.Albums = None,
     model: options.ModelName = None,
     jobs: options.Jobs = None,
+    device: options.OnDevice = None,
     fast: options.Fast = False,
     detector_size: options.DetectorSize = None,
     min_face: options.LeastFace = None,
@@ -43,14 +44,14 @@ def index(
         budget=options.seconds_of(budget),
         name_unchanged=json or session.shared.verbose,
     )
-    searched = {"detector_size": options.detector_size_of(detector_size), "detector_min_face": min_face}
+    searched = {"detector_size": detector_size, "detector_min_face": min_face}
     if fast:
         searched = FAST | {name: value for name, value in searched.items() if value is not None}
     failed = 0
     for album in albums or ():
         album_folder(album)  # before a library is made for nothing
     with ExitStack() as stack:
-        flags = {"model": model, "jobs": jobs, **searched}
+        flags = {"model": model, "jobs": jobs, "device": device, **searched}
         library = stack.enter_context(_library(session, stack, bool(albums), dry_run, **flags))
         output = stack.enter_context(session.output(json=json))
         for event in scan(library, albums or (), asked):

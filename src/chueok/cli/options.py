@@ -63,6 +63,14 @@ Jobs = Annotated[
     int | None,
     typer.Option("--jobs", "-j", min=1, metavar="N", help="Reading processes; default: one per core."),
 ]
+OnDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="cpu|auto|cuda|coreml",
+        help="What runs the networks; auto: an accelerator if ONNX Runtime can use one. Default: cpu.",
+    ),
+]
 Fast = Annotated[
     bool, typer.Option("--fast", help="Overlook faces below 3 % of a photo's long side, and be quicker.")
 ]
@@ -234,7 +242,6 @@ Seed = Annotated[
 
 # ---- values ----
 
-LEAST_DETECTOR_SIZE = 160  # pixels; a portrait's face has then 48, which the last network sees
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.IGNORECASE)
 
 
@@ -247,15 +254,6 @@ def seconds_of(text: str | None) -> float | None:
         raise UsageError(f"--budget {text}: write a time as 90s, 20m or 1h30m")
     hours, minutes, seconds = (int(part or 0) for part in parts.groups())
     return timedelta(hours=hours, minutes=minutes, seconds=seconds).total_seconds()
-
-
-def detector_size_of(text: str | None) -> int | None:
-    """Pixels, or 0 for `full`. Raises UsageError."""
-    if text is None or text == "full":
-        return None if text is None else 0
-    if not text.isdecimal() or int(text) < LEAST_DETECTOR_SIZE:
-        raise UsageError(f"--detector-size {text}: give {LEAST_DETECTOR_SIZE} or more pixels, or full")
-    return int(text)
 
 
 def date_of(text: str | None, option: str) -> datetime | None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import onnxruntime
     from numpy.typing import NDArray
 
+    from chueok.settings import Device
+
 # From facenet_pytorch.MTCNN, which has them from the authors' code:
 _CANDIDATE, _REFINED, _DECIDED = 0.6, 0.7, 0.7  # probability needed in P-Net, R-Net and O-Net
 _FACTOR = 0.709  # each pyramid level has about half the pixels of the one before
@@ -54,19 +56,28 @@ _WEIGHTS = {
 
 
 def open_detector(
-    cache: Path, probability: float = 0.95, candidate: float = _CANDIDATE, threads: int = 1
+    cache: Path,
+    probability: float = 0.95,
+    candidate: float = _CANDIDATE,
+    threads: int = 1,
+    device: Device = "cpu",
 ) -> MtcnnDetector:
     """A detector whose networks lie compiled in `cache`; the first call on a machine compiles them (some seconds).
 
     probability: faces below are not reported. candidate: the probability P-Net must give what R-Net looks at.
     Raises what `compiled` and `open_session` raise.
     """
-    sessions = [open_session(path, threads) for path in compiled(cache, _networks())]
+    sessions = [open_session(path, threads, device) for path in detector_networks(cache)]
     return MtcnnDetector(*sessions, probability=probability, candidate=candidate)
 
 
+def detector_networks(cache: Path) -> list[Path]:
+    """P-Net, R-Net and O-Net as ONNX files, compiled where they are missing. Raises what `compiled` raises."""
+    return compiled(cache, _networks())
+
+
 def detector_is_compiled(cache: Path) -> bool:
-    """Whether `open_detector` will answer at once."""
+    """Whether `detector_networks` will answer at once."""
     return is_compiled(cache, _networks())
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chueok.records import Detection
+    from chueok.settings import Device
     from chueok.vision.models.card import ModelCard
 
 # Network inputs per call, a mirror image counting as one. docs/engine.md: a batch of 16 halves the time per face;
@@ -113,16 +114,18 @@ class OnnxEmbedder:
         return np.divide(answers, lengths)
 
 
-def open_embedder(card: ModelCard, models_dir: Path, cache: Path, threads: int = 1) -> OnnxEmbedder:
+def open_embedder(
+    card: ModelCard, models_dir: Path, cache: Path, threads: int = 1, device: Device = "cpu"
+) -> OnnxEmbedder:
     """Open a model for use, compiling it first where it is a torch network that `cache` does not hold yet.
 
     threads: for one call of the network. Unverified weights are never run: see registry.weights_path.
     Raises ModelMissing, ModelInvalid, OperationFailed.
     """
     if not card.needs_torch:
-        return OnnxEmbedder(card, open_session(read_weights(card, models_dir), threads))
+        return OnnxEmbedder(card, open_session(read_weights(card, models_dir), threads, device))
     (onnx,) = compiled(cache, [network(card, weights_path(card, models_dir))])
-    return OnnxEmbedder(card, open_session(onnx, threads))
+    return OnnxEmbedder(card, open_session(onnx, threads, device))
 
 
 def needs_compile(card: ModelCard, models_dir: Path, cache: Path) -> bool:

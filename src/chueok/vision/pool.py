@@ -59,12 +59,12 @@ class ReadingPool(Generic[Task]):
         open_reader: Callable[[], Callable[[Task], PhotoReading]],
         jobs: int,
         seconds: float,
-        megabytes: int,
+        megabytes: int | None,
         answers: Any = Answer,
     ) -> None:
         """open_reader: called once in each process; it and the tasks must be picklable.
 
-        seconds: time budget of one task. megabytes: memory ceiling of one process, its networks included.
+        seconds: time budget of one task. megabytes: memory ceiling of one process, its networks included; None = none.
         answers: the type of what the reader returns, as answers.py knows it.
         """
         if jobs < 1:
@@ -144,7 +144,7 @@ class _Worker(Generic[Task]):
     """One process, seen from the parent: opening, idle, busy with one task, or dead."""
 
     def __init__(
-        self, open_reader: Callable[[], object], seconds: float, megabytes: int, answers: Any
+        self, open_reader: Callable[[], object], seconds: float, megabytes: int | None, answers: Any
     ) -> None:
         self._seconds = seconds
         self._answers = answers

@@ -174,26 +174,37 @@ def open_reader(card: ModelCard, settings: Settings) -> PhotoReader:
     from chueok.vision.detect import open_detector
     from chueok.vision.embed import open_embedder
 
-    detector = open_detector(settings.cache, settings.detector_probability, settings.detector_candidate)
-    embedder = open_embedder(card, settings.models, settings.cache)
+    detector = open_detector(
+        settings.cache,
+        settings.detector_probability,
+        settings.detector_candidate,
+        device=settings.device,
+    )
+    embedder = open_embedder(card, settings.models, settings.cache, device=settings.device)
     return PhotoReader(detector, embedder, settings.detector_size, settings.detector_min_face)
 
 
 def prepare(card: ModelCard, settings: Settings) -> Iterator[str]:
     """Compile the networks that this machine has not compiled yet; each step is named before it is taken.
 
-    Raises ModelMissing, ModelInvalid, OperationFailed.
+    Says at the end what an accelerator that was asked for came to.
+    Raises ModelMissing, ModelInvalid, OperationFailed, and UsageError for an accelerator that cannot be used.
     """
-    from chueok.vision.detect import detector_is_compiled, open_detector
+    from chueok.vision.detect import detector_is_compiled, detector_networks
     from chueok.vision.embed import needs_compile, open_embedder
 
     is_new = needs_compile(card, settings.models, settings.cache)  # first: it also finds weights missing
     if not detector_is_compiled(settings.cache):
         yield "compiling the face detector, once on this machine (about 20 seconds)"
-        open_detector(settings.cache)
+        detector_networks(settings.cache)
     if is_new:
         yield f"compiling the model {card.name}, once on this machine (about 20 seconds)"
         open_embedder(card, settings.models, settings.cache)
+    if settings.device != "cpu":
+        from chueok.vision.runtime import accelerator
+
+        found = accelerator(settings.device, detector_networks(settings.cache)[0])
+        yield f"photos are read on {found or 'the CPU: ONNX Runtime has no accelerator it can use here'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ def serve(pipe: Connection) -> None:
         return _send(pipe, error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it; this process has no stderr
         return _send(pipe, OperationFailed(f"a reading process could not start: {_told(error)}"))
-    _limit_memory(megabytes)
+    if megabytes is not None:
+        _limit_memory(megabytes)
     _send(pipe, None)
     with contextlib.suppress(EOFError):
         while True:
@@ -40,14 +41,15 @@ def serve(pipe: Connection) -> None:
             _send(pipe, answer)
 
 
-def _answer(read: Callable[[Any], object], task: object, megabytes: int) -> object:
+def _answer(read: Callable[[Any], object], task: object, megabytes: int | None) -> object:
     """One task's reading, or the error instead of it."""
     try:
         return read(task)
     except (ChueokError, UnreadablePhoto) as error:
         return error
     except MemoryError:
-        return UnreadablePhoto(f"too large: reading it needs more than {megabytes} MB of memory")
+        needs = "more memory than there is" if megabytes is None else f"more than {megabytes} MB of memory"
+        return UnreadablePhoto(f"too large: reading it needs {needs}")
     except Exception as error:  # noqa: BLE001 - one photo must not stop the run, whatever a library raises on it
         return UnreadablePhoto(f"the reader failed on this file ({_told(error)})")
 

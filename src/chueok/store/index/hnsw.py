@@ -1,4 +1,7 @@
-"""Nearest neighbours among very many vectors by HNSW. hnswlib and its traps end in this folder."""
+"""Nearest neighbours among very many vectors by HNSW. hnswlib and its traps end in this folder.
+
+For Python programs, with the extra `chueok[hnsw]`: no command asks for the nearest among so many.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ class HnswIndex:
     hnswlib hands them out at 10 to 70 microseconds each: 4 n d bytes more. There is no removal: hnswlib only marks,
     and the face would stay on disk. To forget is to build anew.
 
-    Raises ValueError as ExactIndex does. Adding is not safe beside queries.
+    Raises ValueError as ExactIndex does, UsageError where hnswlib is not installed. Adding is not safe beside queries.
     """
 
     def __init__(self, dimension: int, tuning: Tuning | None = None) -> None:
@@ -164,9 +167,7 @@ class HnswIndex:
         return self._torn
 
     def _empty_graph(self) -> Any:
-        import hnswlib
-
-        graph = hnswlib.Index(space="ip", dim=self.dimension)
+        graph = hnsw_file.new_graph(self.dimension)
         graph.init_index(
             max_elements=1,
             M=self._tuning.links,

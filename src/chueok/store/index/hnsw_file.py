@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from chueok.errors import OperationFailed
+from chueok.errors import OperationFailed, UsageError
 from chueok.store.index.private_file import (
     IndexStamp,
     damaged,
@@ -135,13 +135,20 @@ def _opened(path: Path, file: BinaryIO, content: bytes, stamp: IndexStamp) -> In
 
 
 def _loaded_graph(descriptor: int, stamp: IndexStamp) -> Any:
-    import hnswlib
-
-    graph = hnswlib.Index(space="ip", dim=stamp.dimension)
+    graph = new_graph(stamp.dimension)
     graph.load_index(
         _name(descriptor), max_elements=stamp.count
     )  # or it keeps the capacity it was saved with
     return graph
+
+
+def new_graph(dimension: int) -> Any:
+    """hnswlib's index by inner product, of nothing yet. Raises UsageError where hnswlib is not installed."""
+    try:
+        import hnswlib
+    except ModuleNotFoundError as error:
+        raise UsageError("a graph needs hnswlib; run: pip install 'chueok[hnsw]'") from error
+    return hnswlib.Index(space="ip", dim=dimension)
 
 
 def _column(
