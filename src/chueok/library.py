@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from chueok.store.index.exact import ExactIndex
     from chueok.vision.pool import ReadingPool
 
-OWN_FILES = ("catalog.sqlite*", *INDEX_FILES, "lock")  # no more: what else is in a folder is its owner's
+_CATALOG = "catalog.sqlite"
+OWN_FILES = (f"{_CATALOG}*", *INDEX_FILES, "lock")  # no more: what else is in a folder is its owner's
 CATCH_UP = 20_000  # faces that are not in the index file yet, read one by one; beyond, all are read in one go
 
 
@@ -296,7 +297,7 @@ def open_library(
         overrides["library"] = Path(path)
     settings = dataclasses.replace(settings, **overrides)
     settings = dataclasses.replace(settings, library=settings.library.expanduser().absolute())
-    catalog_path = settings.library / "catalog.sqlite"
+    catalog_path = settings.library / _CATALOG
     if not catalog_path.exists():
         if not create:
             raise NoLibrary(
@@ -316,6 +317,11 @@ def open_library(
     except BaseException:
         catalog.close()
         raise
+
+
+def is_library(folder: Path) -> bool:
+    """Whether there is a library in a folder."""
+    return (folder / _CATALOG).is_file()
 
 
 def _model_of(catalog: Catalog, settings: Settings, *, switch: bool) -> ModelCard:

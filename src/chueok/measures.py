@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 Counted = Callable[[int, int], None]  # told how much of long work is done, and of how much
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where a figure lies with a confidence of 95 %."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +30,52 @@ class Verification:
     # the very pairs it is measured on, a little too good
     accuracy_by: Literal["folds", "peak"]
     threshold: float | None  # the similarity that decided; over folds, the mean
+    # of the same decisions; where no folds are given genuine and impostor pairs weigh the same
+    precision: float | None
+    recall: float | None
+    f1: float | None
     # pairs of one person that the accuracy rests on: of the folds, where there are folds
     compared_genuine: int
     compared_impostors: int
+    eer: float | None  # the rate at which as many genuine pairs are rejected as impostor pairs accepted
+    auc: float | None  # area under the ROC: how often a genuine pair is more similar than an impostor pair
     tar: Mapping[str, float | None]  # by FAR: share of all genuine pairs accepted there
     thresholds: Mapping[str, float | None]  # by FAR: the similarity that this share of impostor pairs passes
     genuine: int  # all pairs of pictures of one person, whatever the folds
     impostors: int  # all pairs of pictures of two people: what `thresholds` rests on
     rank1: float | None  # share of probes whose most similar other picture shows the same person
     probes: int  # pictures of people who have two or more
+
+
+@dataclass(frozen=True, slots=True)
+class SliceMeasured:
+    """What the threshold of a whole data set does to one kind of pairs."""
+
+    by: str  # "face size", "pose", or a column of a table
+    kind: str
+    genuine: int
+    impostors: int
+    tar: float | None  # share of the genuine pairs that are accepted
+    far: float | None  # share of the impostor pairs that are accepted
+
+
+@dataclass(frozen=True, slots=True)
+class HardPair:
+    """Two pictures that a model judges worst."""
+
+    first: str  # names of pictures, below the data set's folder
+    second: str
+    people: tuple[str, str]
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portrayed:
+    """What a page shows of an evaluation."""
+
+    densities: bytes  # SVG: how similar pairs of one person are, and of two
+    roc: bytes  # SVG
+    crops: Mapping[str, bytes]  # JPEG of the faces in `hardest`, by their pictures' names
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +92,48 @@ class ModelEvaluated:
     lost: int  # pairs that could not be compared: a picture has no face or cannot be read
     verification: Verification
     ms_per_face: float | None  # milliseconds of one core, to embed a crop: a median; None without faces
+    seed: int = 0  # of the draws behind `intervals`
+    intervals: Mapping[str, Interval] = field(
+        default_factory=dict
+    )  # "accuracy", "eer", "rank1", and by FAR of the TAR
+    sliced_at: float | None = None  # the similarity that decided the pairs of `slices`
+    slices: tuple[SliceMeasured, ...] = ()
+    roc: tuple[tuple[float, float], ...] = ()  # FAR, and the TAR there, from what the pairs can tell to 1
+    hardest: tuple[HardPair, ...] = ()  # the least similar of one person, then the most similar of two
+    portrayed: Portrayed | None = None  # where a page was asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a figure changes by from one model to another."""
+
+    value: float
+    interval: Interval | None  # None where there are too few people to tell
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsCompared:
+    """What changes on a data set from one model to another."""
+
+    dataset: Path
+    model: str
+    baseline: str
+    differences: Mapping[str, Difference]  # "accuracy", "eer", "rank1", and by FAR of the TAR
+
+
+@dataclass(frozen=True, slots=True)
+class PairsSummary:
+    """The last event of making pairs."""
+
+    file: Path
+    people: int
+    pictures: int
+    faceless: int
+    unreadable: int
+    positive: int
+    negative: int
+    folds: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def test_figures_are_a_line_a_record_and_a_report(chueok: Chueok, people: Path) 
     plain = chueok("lab", "evaluate", people, "--report", report)
     answer = chueok("lab", "evaluate", people, "--model", "lite", "--json", "--report", report)
     assert (plain.code, answer.code) == (0, 0)
-    same = "1.0000\t-\t-\t-\t1.0000\t-\t-\t-"
+    same = "1.0000\t-\t-\t-\t1.0000\t-\t-\t-\t1.0000\t1.0000\t1.0000\t0.0000\t1.0000\t-\t-"
     assert plain.lines == [f"{people}\tlite\t{same}"]
     assert plain.err.splitlines()[0] == f"{people}: no face was found in 1 of 5 pictures: eileen/grey.png"
     assert plain.err.splitlines()[1].startswith(
@@ -51,7 +51,7 @@ def test_figures_are_a_line_a_record_and_a_report(chueok: Chueok, people: Path) 
         1, str(people), {"positive": 2, "negative": 4, "no_face": 4},
     )  # fmt: skip
     assert [model["name"] for model in written["models"]] == ["lite"]
-    assert written["models"][0]["tar_at_far"] == {"1e-2": None, "1e-3": None, "1e-4": None}
+    assert written["models"][0]["tar_at_far"] == dict.fromkeys(("1e-2", "1e-3", "1e-4", "1e-5"))
     assert report.stat().st_mode & 0o777 == 0o600
     assert not chueok.library.exists()
 
@@ -80,3 +80,42 @@ def test_what_cannot_be_measured_is_refused_before_any_work(chueok: Chueok, make
     assert "exists and was not made by chueok" in foreign.err
     assert report.read_bytes() == b"{}"
     assert one_person.imported.isdisjoint({"torch", "onnxruntime"})
+
+
+@pytest.mark.weights
+def test_a_page_shows_figures_curves_and_faces_and_loads_nothing(chueok: Chueok, people: Path) -> None:
+    page, table = chueok.room / "page.html", chueok.room / "ages.csv"
+    table.write_text("picture,age\ngrace/1.jpg,<b>old</b>\ngrace/2.jpg,<b>old</b>\n")
+    answer = chueok("lab", "evaluate", people, "--html", page, "--by", table)
+    assert answer.code == 0
+    text = page.read_text("utf-8")
+    assert "100.00 %" in text
+    assert "&lt;b&gt;old&lt;/b&gt;" in text
+    assert text.count("data:image/svg+xml;base64,") == 2
+    assert text.count("data:image/jpeg;base64,") >= 4
+    assert "http" not in text.replace("http-equiv", "")
+    assert page.stat().st_mode & 0o777 == 0o600
+    assert chueok("lab", "evaluate", people, "--html", people / "grace/1.jpg").code == 2
+
+
+@pytest.mark.weights
+def test_pairs_are_made_measured_and_models_compared_on_them(
+    chueok: Chueok, people: Path, tmp_path: Path
+) -> None:
+    pairs = chueok.room / "pairs.csv"
+    made = chueok("lab", "pairs", people, "--out", pairs, "--negatives", "all", "--json")
+    assert (made.code, made.summary["positive"], made.summary["negative"], made.summary["faceless"]) == (
+        0,
+        2,
+        4,
+        1,
+    )
+    other = described(tmp_path, small_network())
+    answer = chueok("lab", "compare", people, "--pairs", pairs, "--model", "lite", "--model", other, "--json")
+    assert answer.code == 0
+    assert [line["pairs"]["negative"] for line in answer.of_type("evaluation")] == [4, 4]
+    (comparison,) = answer.of_type("comparison")
+    assert (comparison["baseline"], comparison["changes"]["rank1"]["interval"]) == ("lite", None)
+    one = chueok("lab", "compare", people, "--model", "lite")
+    assert (one.code, "give two models or more" in one.err) == (2, True)
+    assert chueok("lab", "pairs", people, "--out", pairs, "--negatives", "few").code == 2

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from chueok.errors import UsageError
+from chueok.lab.comparisons import Pair
 from chueok.lab.datasets import Dataset, LabelledPicture, open_dataset
-from chueok.lab.verification import Pair
 
 LFW = ("Kim_Gu/Kim_Gu_0001.jpg", "Kim_Gu/Kim_Gu_0002.jpg", "Abe_Yi/Abe_Yi_0001.jpg", "Abe_Yi/Abe_Yi_0010.jpg")
 PAIRS = "2\t1\nKim_Gu\t1\t2\nKim_Gu\t1\tAbe_Yi\t10\nAbe_Yi\t1\t10\nAbe_Yi\t1\tKim_Gu\t2\n"

@@ -17,11 +17,13 @@ from tests.fakes import FAKES, PEOPLE, make_tree
 from tests.vision import portraits
 
 from chueok.errors import ModelMissing
+from chueok.flow.people import FaceChoice, enroll
+from chueok.lab.comparisons import Pair
 from chueok.lab.datasets import Dataset, LabelledPicture, open_dataset
-from chueok.lab.evaluate import evaluate, measure
+from chueok.lab.evaluate import Asked, evaluate
 from chueok.lab.faces import Faces, read_faces, recut
 from chueok.lab.models import LabModel, find_lab_model
-from chueok.lab.verification import Pair
+from chueok.lab.verification import verify
 from chueok.library import open_library
 from chueok.measures import EvaluateSummary, ModelEvaluated, Verification
 from chueok.records import Box, Detection, Note
@@ -34,7 +36,13 @@ from chueok.vision.reader import ReadingTask
 Tree = dict[str, Sequence[str] | bytes]
 
 TREE: Tree = {"mom/1.png": ["mom"], "mom/2.png": ["mom-older"], "dad/1.png": ["dad"], "dad/2.png": ["dad"]}
-NOTHING = {"1e-2": None, "1e-3": None, "1e-4": None}
+NOTHING = {"1e-2": None, "1e-3": None, "1e-4": None, "1e-5": None}
+
+SILENCE = Verification(
+    accuracy=None, accuracy_by="peak", threshold=None, precision=None, recall=None, f1=None, compared_genuine=0,
+    compared_impostors=0, eer=None, auc=None, tar=NOTHING, thresholds=NOTHING, genuine=0, impostors=0, rank1=None,
+    probes=0,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -93,10 +101,10 @@ def test_folds_keep_the_pairs_whose_faces_were_found(tmp_path: Path, settings: S
 
 def test_any_embedding_of_the_crops_can_be_measured(dataset: Dataset, settings: Settings) -> None:
     faces = read_faces(dataset, settings, source=FAKES)
-    measured = measure(faces, mean_colours)
+    measured = verify(mean_colours(faces.crops), faces.people, faces.folds)
     assert (measured.accuracy, measured.accuracy_by, measured.rank1) == (1.0, "peak", 1.0)
     assert (measured.genuine, measured.impostors, measured.tar) == (2, 4, NOTHING)
-    assert measure(faces, lambda crops: mean_colours(crops[::-1].copy()[[0, 2, 1, 3]])).rank1 == 0.0
+    assert verify(mean_colours(faces.crops[::-1].copy()[[0, 2, 1, 3]]), faces.people).rank1 == 0.0
 
 
 def test_another_cut_keeps_people_and_places(dataset: Dataset, settings: Settings) -> None:
@@ -179,7 +187,15 @@ def test_every_model_is_measured_on_every_data_set(
         (one, "aligned"), (one, "boxed"), (two, "aligned"), (two, "boxed"),
     ]  # fmt: skip
     verification = replace(evaluated[3].verification, threshold=None)
-    assert replace(evaluated[3], verification=verification) == ModelEvaluated(
+    sliced = {(one.by, one.kind, one.genuine, one.impostors) for one in evaluated[3].slices}
+    assert sliced == {("face size", "64 to 127 pixels", 2, 4), ("pose", "from the front", 2, 4)}
+    worst = [(pair.first, pair.second, pair.people) for pair in evaluated[3].hardest]
+    assert worst[:2] == [
+        ("mom/1.png", "mom/2.png", ("mom", "mom")), ("dad/1.png", "dad/2.png", ("dad", "dad")),
+    ]  # fmt: skip
+    assert {people for _, _, people in worst[2:]} == {("dad", "mom")}
+    told = replace(evaluated[3], verification=verification, sliced_at=None, slices=(), hardest=())
+    assert told == ModelEvaluated(
         dataset=two,
         model="boxed",
         sha256=cards[1].sha256,
@@ -188,7 +204,21 @@ def test_every_model_is_measured_on_every_data_set(
         faceless=("dad/3.png",),
         unreadable=("dad/4.png",),
         lost=9,
-        verification=Verification(1.0, "peak", None, 2, 4, NOTHING, NOTHING, 2, 4, 1.0, 4),
+        verification=replace(
+            SILENCE,
+            accuracy=1.0,
+            precision=1.0,
+            recall=1.0,
+            f1=1.0,
+            compared_genuine=2,
+            compared_impostors=4,
+            eer=0.0,
+            auc=1.0,
+            genuine=2,
+            impostors=4,
+            rank1=1.0,
+            probes=4,
+        ),
         ms_per_face=1000 / 1024,
     )
     assert [event.message.removeprefix(str(two)) for event in events if isinstance(event, Note)] == [
@@ -223,7 +253,7 @@ def test_a_data_set_without_any_face_has_nothing_to_say(
     _, evaluated, summary = evaluate([dataset], [LabModel(card, settings.models)], settings, source=FAKES)
     assert isinstance(evaluated, ModelEvaluated) and isinstance(summary, EvaluateSummary)
     assert (evaluated.ms_per_face, summary.faceless, evaluated.lost) == (None, 4, 6)
-    assert evaluated.verification == Verification(None, "peak", None, 0, 0, NOTHING, NOTHING, 0, 0, None, 0)
+    assert evaluated.verification == SILENCE
 
 
 def test_a_missing_model_is_told_before_anything_is_read(dataset: Dataset, settings: Settings) -> None:
@@ -245,3 +275,43 @@ def test_crops_are_those_that_index_embeds(tmp_path: Path, settings: Settings, n
         readings = [library.read_task(ReadingTask(picture.path)) for picture in faces.pictures]
     indexed = np.stack([reading.faces[0].vector for reading in readings])
     np.testing.assert_allclose(embedder.embed(list(faces.crops)), indexed, atol=1e-6)
+
+
+def test_pairs_of_a_picture_appear_once_among_the_hardest_and_can_be_portrayed(
+    tmp_path: Path, settings: Settings, install: Callable[[str, Recipe], ModelCard]
+) -> None:
+    tree: Tree = {**TREE, "mom/3.png": ["aunt"], "mom/4.png": ["mom"]}
+    dataset = open_dataset(make_tree(tmp_path / "set", tree))
+    model = LabModel(install("aligned", Recipe("arcface", 112)), settings.models)
+    (record,) = (
+        event
+        for event in evaluate([dataset], [model], settings, source=FAKES, asked=Asked(portrayed=True))
+        if isinstance(event, ModelEvaluated)
+    )
+    genuine = [pair for pair in record.hardest if pair.people[0] == pair.people[1]]
+    shown = [name for pair in genuine for name in (pair.first, pair.second)]
+    assert len(shown) == len(set(shown))
+    assert genuine[0].similarity == min(pair.similarity for pair in genuine)
+    assert record.portrayed is not None
+    assert set(record.portrayed.crops) == {
+        name for pair in record.hardest for name in (pair.first, pair.second)
+    }
+    assert Image.open(io.BytesIO(record.portrayed.crops["mom/1.png"])).size == (112, 112)
+    assert b"<svg" in record.portrayed.densities
+
+
+def test_a_librarys_enrolled_people_are_a_data_set(tmp_path: Path, settings: Settings) -> None:
+    tree: Tree = {"both.png": ["mom", "dad"], "mom.png": ["mom"], "dad.png": ["dad"]}
+    photos = make_tree(tmp_path / "photos", tree)
+    with open_library(settings=settings, source=FAKES) as library:
+        for name, path, number in (("mom", "both.png", 1), ("mom", "mom.png", 1), ("dad", "dad.png", 1)):
+            enroll(library, name, [photos / path], FaceChoice(number=number))
+        enroll(library, "dad", [photos / "both.png"], FaceChoice(number=2))
+    dataset = open_dataset(settings.library)
+    both, again = (str(photos / "both.png") + f" ({name})" for name in ("dad", "mom"))
+    assert [(picture.name, picture.person) for picture in dataset.pictures] == [
+        (both, "dad"), (again, "mom"), (str(photos / "dad.png"), "dad"), (str(photos / "mom.png"), "mom"),
+    ]  # fmt: skip
+    faces = read_faces(dataset, replace(settings, library=tmp_path / "other"), source=FAKES)
+    colours = [tuple(crop[56, 56].tolist()) for crop in faces.crops]
+    assert colours == [PEOPLE[name] for name in ("dad", "mom", "dad", "mom")]

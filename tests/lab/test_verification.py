@@ -10,26 +10,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn import metrics
 
+from chueok.lab.comparisons import Pair, Similarities, all_pairs, genuine_pairs, impostor_pairs
 from chueok.lab.verification import (
-    Pair,
-    Similarities,
-    all_pairs,
-    best_threshold,
-    fold_accuracy,
+    area_under_roc,
+    at_peak,
+    by_folds,
+    equal_error_rate,
     rank1,
+    roc,
     tar_at,
     threshold_at,
     verify,
 )
 from chueok.measures import Verification
 
-NOTHING = {"1e-2": None, "1e-3": None, "1e-4": None}
+NOTHING = {"1e-2": None, "1e-3": None, "1e-4": None, "1e-5": None}
 scores = st.lists(st.integers(-8, 8).map(lambda eighths: eighths / 8), min_size=1, max_size=12)
 
 
 def similarities(genuine: list[float], impostors: list[float]) -> Similarities:
     return Similarities(np.array(genuine, np.float32), np.array(impostors, np.float32))
+
+
+def peak(pairs: Similarities, *, balanced: bool = False) -> tuple[float, float] | None:
+    """The best threshold, and the accuracy it brings."""
+    threshold, decisions = at_peak(pairs, balanced=balanced)
+    return None if threshold is None or decisions is None else (threshold, decisions.accuracy)
 
 
 def near(*numbers: float) -> Any:
@@ -53,8 +61,14 @@ def test_everything_at_once_by_hand() -> None:
         accuracy=0.5,
         accuracy_by="folds",
         threshold=near(0.25),
+        precision=0.5,
+        recall=0.5,
+        f1=0.5,
         compared_genuine=2,
         compared_impostors=2,
+        # genuine 0.5 and 0, impostors 0.87, 0, -0.5 and -1: from 0 up (all, half) pass, above it (half, a quarter)
+        eer=near(1 / 3),
+        auc=0.6875,  # 5.5 of 8 comparisons
         tar=NOTHING,
         thresholds=NOTHING,
         genuine=2,
@@ -81,23 +95,31 @@ def test_a_single_fold_is_its_own_peak() -> None:
 
 def test_nobody_is_nothing_to_say() -> None:
     measured = verify(np.empty((0, 2), np.float32), [], [[], []])
-    assert measured == Verification(None, "folds", None, 0, 0, NOTHING, NOTHING, 0, 0, None, 0)
+    assert measured == Verification(
+        accuracy=None, accuracy_by="folds", threshold=None, precision=None, recall=None, f1=None, compared_genuine=0,
+        compared_impostors=0, eer=None, auc=None, tar=NOTHING, thresholds=NOTHING, genuine=0, impostors=0, rank1=None,
+        probes=0,
+    )  # fmt: skip
 
 
 def test_each_fold_is_decided_by_the_threshold_best_on_the_others() -> None:
     first = similarities([0.9, 0.4], [0.5, 0.1])  # best from 0.4: three of four
     second = similarities([0.8, 0.3], [0.2, 0.35])  # best from 0.3: three of four
-    assert fold_accuracy([first, second]) == near(0.75, 0.35)
+    threshold, decisions, accuracy = by_folds([first, second])
+    assert (threshold, accuracy) == near(0.35, 0.75)
+    # the first by 0.3: both genuine, one impostor; the second by 0.4: one genuine, none
+    assert decisions is not None
+    assert (decisions.recall, decisions.precision, decisions.f1) == near(0.75, 0.75, 0.75)
 
 
 def test_of_equally_good_thresholds_the_lowest_is_taken() -> None:
-    assert best_threshold(similarities([0.75, 0.25], [0.5])) == near(0.25, 2 / 3)
+    assert peak(similarities([0.75, 0.25], [0.5])) == near(0.25, 2 / 3)
 
 
 def test_balance_gives_both_kinds_of_pairs_the_same_weight() -> None:
     pairs = similarities([0.5], [0.75] + [0.0] * 9)
-    assert best_threshold(pairs) == near(0.5, 10 / 11)
-    assert best_threshold(pairs, balanced=True) == near(0.5, 0.95)
+    assert peak(pairs) == near(0.5, 10 / 11)
+    assert peak(pairs, balanced=True) == near(0.5, 0.95)
 
 
 @given(scores, st.lists(st.integers(-8, 8).map(lambda eighths: eighths / 8), max_size=12))
@@ -111,7 +133,7 @@ def test_no_threshold_that_accepts_a_genuine_pair_decides_more_pairs_rightly(
 
     useful = sorted(score for score in {*genuine, *impostors} if score <= max(genuine))
     best = max(useful, key=rightly)
-    assert best_threshold(similarities(genuine, impostors)) == near(best, rightly(best))
+    assert peak(similarities(genuine, impostors)) == near(best, rightly(best))
 
 
 def test_a_threshold_lets_the_share_of_impostors_through() -> None:
@@ -182,3 +204,61 @@ def test_pairs_are_counted_by_kind(people: list[str]) -> None:
     measured = verify(unit(*range(len(people))).reshape(-1, 2), people)
     kinds = [one == other for one, other in combinations(people, 2)]
     assert (measured.genuine, measured.impostors) == (kinds.count(True), kinds.count(False))
+
+
+def labelled(genuine: list[float], impostors: list[float]) -> tuple[list[int], list[float]]:
+    """As scikit-learn takes them."""
+    return [1] * len(genuine) + [0] * len(impostors), genuine + impostors
+
+
+@given(scores, scores)
+def test_the_area_under_the_roc_is_scikit_learns(genuine: list[float], impostors: list[float]) -> None:
+    found = area_under_roc(similarities(genuine, impostors))
+    assert found == near(metrics.roc_auc_score(*labelled(genuine, impostors)))
+
+
+@given(scores, scores)
+def test_a_true_accept_rate_is_the_highest_of_scikit_learns_roc(
+    genuine: list[float], impostors: list[float]
+) -> None:
+    accepted, found, _ = metrics.roc_curve(*labelled(genuine, impostors), drop_intermediate=False)
+    fars = np.array([0, 0.05, 0.3, 0.5, 1])
+    wanted = [found[accepted <= far + 1e-9].max() for far in fars]
+    assert roc(similarities(genuine, impostors), fars).tolist() == near(*wanted)
+
+
+@given(scores, scores)
+def test_the_equal_error_rate_is_where_scikit_learns_roc_meets_the_diagonal(
+    genuine: list[float], impostors: list[float]
+) -> None:
+    accepted, found, _ = metrics.roc_curve(*labelled(genuine, impostors), drop_intermediate=False)
+    error = equal_error_rate(similarities(genuine, impostors))
+    assert error is not None
+    # the ROC drawn as straight lines between its corners
+    corner = int(np.argmax(accepted >= 1 - found))
+    before = max(0, corner - 1)
+    line = np.interp(np.linspace(0, 1, 20_001), [0, 1], [0, 1])
+    far = accepted[before] + line * (accepted[corner] - accepted[before])
+    frr = 1 - (found[before] + line * (found[corner] - found[before]))
+    nearest = int(np.abs(far - frr).argmin())
+    assert error == pytest.approx(far[nearest], abs=1e-3)
+
+
+@given(scores, scores)
+def test_precision_recall_and_f1_are_scikit_learns(genuine: list[float], impostors: list[float]) -> None:
+    threshold, decisions = at_peak(similarities(genuine, impostors))
+    truth, values = labelled(genuine, impostors)
+    assert threshold is not None
+    assert decisions is not None
+    wanted = metrics.precision_recall_fscore_support(
+        truth, [score >= threshold for score in values], average="binary", zero_division=0.0
+    )[:3]
+    assert (decisions.precision, decisions.recall, decisions.f1) == near(*wanted)
+
+
+def test_pairs_are_found_again_by_their_rows() -> None:
+    vectors, people = unit(0, 5, 90, 100), ["mom", "mom", "dad", "ex"]
+    genuine, impostors = genuine_pairs(vectors, people), impostor_pairs(vectors, people, 0.5)
+    assert (genuine.first.tolist(), genuine.second.tolist()) == ([0], [1])
+    assert (impostors.first.tolist(), impostors.second.tolist()) == ([2], [3])
+    assert impostors.scores.tolist() == [near(np.cos(np.radians(10)))]

@@ -59,9 +59,21 @@ LINES = (
     '{"schema":1,"type":"evaluation","dataset":"faces/lfw","model":"lite","sha256":"ab","pictures":1583,'
     '"people":749,"faceless":["Kim_0001.jpg"],"unreadable":[],'
     '"pairs":{"positive":599,"negative":599,"no_face":2},"accuracy":0.9192,"accuracy_by":"folds",'
-    '"threshold":0.3,"tar_at_far":{"1e-2":0.712,"1e-3":0.5,"1e-4":null},'
-    '"threshold_at_far":{"1e-2":0.457,"1e-3":0.568,"1e-4":null},"genuine_pairs":2800,'
-    '"impostor_pairs":1247000,"rank1":0.8,"probes":1100,"ms_per_face":2.41}',
+    '"threshold":0.3,"precision":0.93,"recall":0.905,"f1":0.9173,"eer":0.081,"auc":0.971,'
+    '"tar_at_far":{"1e-2":0.712,"1e-3":0.5,"1e-4":null,"1e-5":null},'
+    '"threshold_at_far":{"1e-2":0.457,"1e-3":0.568,"1e-4":null,"1e-5":null},"genuine_pairs":2800,'
+    '"impostor_pairs":1247000,"rank1":0.8,"probes":1100,"ms_per_face":2.41,"seed":7,'
+    '"intervals":{"accuracy":[0.901,0.935],"1e-2":[0.68,0.74]},"sliced_at":0.568,'
+    '"slices":[{"by":"face size","kind":"below 64 pixels","genuine":100,"impostors":20000,"tar":0.41,"far":0.0012},'
+    '{"by":"age","kind":"(none)","genuine":0,"impostors":7,"tar":null,"far":0.0}],'
+    '"hardest":[{"pictures":["Kim/1.jpg","Kim/2.jpg"],"people":["Kim","Kim"],"similarity":0.0123},'
+    '{"pictures":["Kim/1.jpg","Lee/1.jpg"],"people":["Kim","Lee"],"similarity":0.71}],'
+    '"roc":[[2.4e-05,0.31],[1.0,1.0]]}',
+    '{"schema":1,"type":"comparison","dataset":"faces/lfw","model":"lite","baseline":"mobilefacenet","changes":'
+    '{"accuracy":{"change":-0.01,"interval":[-0.02,-0.005]},"eer":{"change":-0.02,"interval":[-0.03,-0.01]},'
+    '"1e-2":{"change":0.001,"interval":[-0.01,0.02]},"rank1":{"change":0.0,"interval":null}}}',
+    '{"schema":1,"type":"summary","command":"lab pairs","file":"p.csv","people":749,"pictures":1583,"faceless":1,'
+    '"unreadable":0,"positive":1972,"negative":1972,"folds":10,"seconds":31.0}',
     '{"schema":1,"type":"summary","command":"lab evaluate","datasets":1,"models":1,"pictures":1583,'
     '"faceless":1,"unreadable":0,"seconds":61.2}',
     '{"schema":1,"type":"network","model":"ours","bytes":7646595,"ms_per_face":5.123,"similarity":null,'

@@ -35,7 +35,11 @@ last scan: 2019-05-02 10:11
 album: Photos (12 photos, 40 faces, 1 missing, 1 failed, its folder is not there now)
 failed: Photos/b.jpg: it is empty
 lite\tcurrent\t1262733\tMIT
-faces/lfw\tlite\t0.9192\t0.7120\t0.5000\t-\t0.8000\t0.4570\t0.5680\t-
+faces/lfw\tlite\t0.9192\t0.7120\t0.5000\t-\t0.8000\t0.4570\t0.5680\t-\t0.9300\t0.9050\t0.9173\t0.0810\t0.9710\t-\t-
+faces/lfw\tlite\tmobilefacenet\taccuracy\t-0.0100\t-0.0200\t-0.0050
+faces/lfw\tlite\tmobilefacenet\teer\t-0.0200\t-0.0300\t-0.0100
+faces/lfw\tlite\tmobilefacenet\t1e-2\t0.0010\t-0.0100\t0.0200
+faces/lfw\tlite\tmobilefacenet\trank1\t0.0000\t-\t-
 ours\t7646595\t5.12\t-\t-
 int8\t1964546\t1.90\t0.9987\t0.9965
 """.encode()
@@ -51,6 +55,8 @@ mom: learned from ref.jpg (face of 130 x 150 pixels)
 enrolled mom from 1 reference in 0.40 s; find the photos: `chueok find mom`
 a.jpg -> out/a.jpg
 copied 12 photos to out (3 already there, 1 failed)
+wrote 1,972 pairs of one person and 1,972 of two in 10 folds, of 749 people, to p.csv; 1 picture without a face; \
+measure with them: `chueok lab evaluate DATASET --pairs p.csv`
 measured 1 model on 1,583 pictures, 1 without a face, of 1 data set, in 1 min 01 s
 calibrated with 400 crops, compared on 1,000 others in 27.5 s; install it: `chueok model fetch int8 --from to/int8.toml`
 16,000 views: loss 0.4123, similarity to the teacher 0.7006, after 3 min 34 s

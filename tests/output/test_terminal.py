@@ -126,14 +126,27 @@ def test_every_record_has_its_place(on_terminal: OnTerminal, records: Records) -
     assert _trimmed(on_terminal(*shown)) == WHOLE
 
 
-def test_data_sets_of_one_name_are_shown_as_they_were_typed(
+def test_models_stand_side_by_side_under_their_data_set(on_terminal: OnTerminal, records: Records) -> None:
+    (record,) = (record for record in records if isinstance(record, ModelEvaluated))
+    shown = [("a/people", "lite"), ("b/people", "lite"), ("a/people", "other")]
+    lines = _trimmed(
+        on_terminal(*(replace(record, dataset=Path(path), model=model) for path, model in shown))
+    ).splitlines()
+    heads = [line.split() for line in lines if line.endswith(("people", "lite", "other")) and "," not in line]
+    assert heads == [["a/people"], ["lite", "other"], ["b/people"], ["lite"]]
+    assert "accuracy            91.92 % (90.1-93.5)  91.92 % (90.1-93.5)" in lines
+
+
+def test_verbose_tells_of_kinds_of_pairs_and_a_peak_is_starred(
     on_terminal: OnTerminal, records: Records
 ) -> None:
     (record,) = (record for record in records if isinstance(record, ModelEvaluated))
-    paths = [Path(name) for name in ("a/people", "b/people", "a/people", "faces/lfw")]
-    shown = _trimmed(on_terminal(*(replace(record, dataset=path) for path in paths)))
-    lists = [[line.split("  ")[0] for line in part.splitlines()[1:]] for part in shown.split("\n\n")]
-    assert lists == [["a/people", "b/people", "lfw"], *[["a/people", "b/people", "a/people", "lfw"]] * 2]
+    peak = replace(record, verification=replace(record.verification, accuracy_by="peak"))
+    shown = _trimmed(on_terminal(peak, verbose=True))
+    assert "accuracy *          91.92 %" in shown
+    assert "* by the threshold best on these very pairs" in shown
+    assert "face size      below 64 pixels            100   41.00 %  20,000   0.123 %" in shown
+    assert "age            (none)                       0   too few       7   0.000 %" in shown
 
 
 WHOLE = """\
@@ -169,14 +182,39 @@ state   photo         reason
 failed  Photos/b.jpg  it is empty
    model  state        size  numbers  licence  about
 *  lite   installed  1.3 MB      128  MIT      small
-data set  people  pictures  no face  unreadable  pairs  pairs lost
-lfw          749     1,583        1           0  1,198           2
+faces/lfw
+749 people, 1,583 pictures, 1 without a face; 2,800 pairs of one person, 1,247,000 of two; 1,198
+decide the accuracy, 2 more lost
 
-data set  model  accuracy  TAR 1e-2  TAR 1e-3   rank-1  ms a face
-lfw       lite    91.92 %   71.20 %   50.00 %  80.00 %       2.41
+                                   lite
+accuracy            91.92 % (90.1-93.5)
+at the similarity                 0.300
+precision                       93.00 %
+recall                          90.50 %
+F1                              91.73 %
+equal error rate                 8.10 %
+TAR at FAR 1e-2     71.20 % (68.0-74.0)
+TAR at FAR 1e-3                 50.00 %
+TAR at FAR 1e-4                 too few
+TAR at FAR 1e-5                 too few
+similarity at 1e-2                0.457
+similarity at 1e-3                0.568
+similarity at 1e-4              too few
+similarity at 1e-5              too few
+rank-1                          80.00 %
+ms a face                          2.41
 
-data set  model  FAR 1e-2  FAR 1e-3  FAR 1e-4  impostor pairs
-lfw       lite      0.457     0.568   too few       1,247,000
+In brackets: where a figure lies with 95 % confidence, people drawn by lot; “too few”: fewer than 30
+impostor pairs would pass.
+
+lite against mobilefacenet, faces/lfw
+                  change, points            95 %
+accuracy                   -1.00  -2.00 to -0.50  worse
+equal error rate           -2.00  -3.00 to -1.00  better
+TAR at FAR 1e-2            +0.10  -1.00 to +2.00  no difference told
+rank-1                     +0.00                  too few
+wrote 1,972 pairs of one person and 1,972 of two in 10 folds, of 749 people, to p.csv; 1 picture without a face; \
+measure with them: `chueok lab evaluate DATASET --pairs p.csv`
 measured 1 model on 1,583 pictures, 1 without a face, of 1 data set, in 1 min 01 s
 model    size  ms a face  similarity  worst 1 %
 ours   7.6 MB       5.12

@@ -204,6 +204,12 @@ Card = Annotated[
 
 MODEL_OR_MANIFEST = "A model of `chueok model list`, or a TOML manifest beside its ONNX file."
 
+DataSet = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATASET", help="A folder with a folder per person, or LFW's pairs.txt and pictures."
+    ),
+]
 Original = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_OR_MANIFEST)]
 Teacher = Annotated[str, typer.Option("--teacher", metavar="MODEL", help=MODEL_OR_MANIFEST)]
 Measured = Annotated[

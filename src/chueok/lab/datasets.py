@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import tarfile
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from chueok.errors import UsageError
 from chueok.flow.paths import as_path, real
 from chueok.flow.walk import is_photo_name
 from chueok.lab.crops import archived
-from chueok.lab.verification import Pair
+from chueok.lab.pair_files import Folds, nfc, read_pairs
+from chueok.library import is_library, open_library
+from chueok.records import Box
 
 PAIRS, ARCHIVE = "pairs.txt", "images.tar"
 _LAYOUT = (
     "a data set is a folder with a sub-folder of pictures for each person (two people or more, two pictures or more of "
-    f"some), or LFW's {PAIRS} beside its pictures or their {ARCHIVE}"
+    f"some), LFW's {PAIRS} beside its pictures or their {ARCHIVE}, or a library of chueok's with people enrolled"
 )
 
 
@@ -30,6 +31,7 @@ class LabelledPicture:
     person: str  # NFC
     path: Path  # links followed; of a picture in an archive: as if that were a folder
     data: bytes | None = field(default=None, repr=False)  # the content of one in an archive
+    face: Box | None = None  # where the face is, in pixels of the upright picture; None: in the middle
 
     def read(self) -> bytes:
         """The file's content. Raises UnreadablePhoto."""
@@ -44,7 +46,7 @@ class Dataset:
 
     path: Path
     pictures: tuple[LabelledPicture, ...]  # by name
-    folds: tuple[tuple[Pair, ...], ...] = ()  # numbers count `pictures`
+    folds: Folds = ()  # numbers count `pictures`
     loose: tuple[str, ...] = ()  # pictures that lie beside the people's folders: nobody's, left out
 
     @property
@@ -53,17 +55,24 @@ class Dataset:
         return len({picture.person for picture in self.pictures})
 
 
-def open_dataset(path: Path | str) -> Dataset:
-    """The data set at a path: LFW where there is a pairs.txt, else a folder per person.
+def open_dataset(path: Path | str, pairs: Path | None = None) -> Dataset:
+    """The data set at a path: LFW where there is a pairs.txt, a library's enrolled people, else a folder per person.
 
     A person's pictures may lie in sub-folders; hidden files and folders, and files not named as pictures, are passed
-    over. Raises UsageError, saying what a data set must look like.
+    over. pairs: a file of pairs to compare (see pair_files), instead of the data set's own; it makes a data set of any
+    folder of pictures, where a person is who is one with whom. Raises UsageError, saying what a data set must look
+    like.
     """
     folder = as_path(path)
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; {_LAYOUT}")
     try:
-        dataset = _lfw(folder) if (folder / PAIRS).is_file() else _folders(folder)
+        is_lfw = (folder / PAIRS).is_file()
+        dataset = _lfw(folder) if is_lfw else _enrolled(folder) if is_library(folder) else _folders(folder)
+        if pairs is not None and not dataset.pictures:
+            dataset = _of_nobody(folder)
+        if is_lfw or pairs is not None:
+            dataset = _with_pairs(dataset, pairs or folder / PAIRS)
     except (OSError, tarfile.TarError) as error:
         raise UsageError(f"{folder} cannot be read as a data set: {error}") from error
     _check(dataset)
@@ -90,7 +99,7 @@ def _check(dataset: Dataset) -> None:
 def _folders(folder: Path) -> Dataset:
     entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
     pictures = [
-        LabelledPicture(str(path.relative_to(folder)), _name(entry.name), real(path))
+        LabelledPicture(str(path.relative_to(folder)), nfc(entry.name), real(path))
         for entry in entries
         if entry.is_dir()
         for path in sorted(entry.rglob("*"))
@@ -106,6 +115,36 @@ def _is_picture(path: PurePath | str) -> bool:
     return is_photo_name(path.name) and not any(part.startswith(".") for part in path.parts)
 
 
+# ---- a library -----------------------------------------------------------------------------------
+
+
+def _enrolled(folder: Path) -> Dataset:
+    """The references of the people whom a library knows. Raises UsageError, OperationFailed."""
+    with open_library(folder, create=False) as library:
+        faces = library.catalog.faces
+        pictures = []
+        for person in library.catalog.people.all():
+            on = faces.pictures_of(reference.face_id for reference in person.references)
+            known = {
+                face.id: face for shown in faces.of_pictures(set(on.values())).values() for face in shown
+            }
+            pictures += [
+                LabelledPicture(
+                    str(reference.source),
+                    nfc(person.name),
+                    real(reference.source),
+                    face=known[reference.face_id].detection.box,
+                )
+                for reference in person.references
+            ]
+    repeated = {name for name, count in Counter(picture.name for picture in pictures).items() if count > 1}
+    named = [
+        replace(picture, name=f"{picture.name} ({picture.person})") if picture.name in repeated else picture
+        for picture in pictures
+    ]
+    return Dataset(folder, tuple(sorted(named, key=lambda picture: picture.name)))
+
+
 # ---- LFW -----------------------------------------------------------------------------------------
 
 
@@ -115,14 +154,7 @@ def _lfw(folder: Path) -> Dataset:
     pictures = sorted(
         _archived(archive) if archive.is_file() else _unpacked(folder), key=lambda picture: picture.name
     )
-    numbers: dict[str, int] = {}
-    for number, picture in enumerate(pictures):
-        stem = _name(Path(picture.name).stem)
-        if numbers.setdefault(stem, number) != number:
-            raise UsageError(
-                f"{folder} has two pictures {stem}: {pictures[numbers[stem]].name} and {picture.name}"
-            )
-    return Dataset(folder, tuple(pictures), _folds(folder / PAIRS, numbers))
+    return Dataset(folder, tuple(pictures))
 
 
 def _archived(archive: Path) -> Iterator[LabelledPicture]:
@@ -139,43 +171,48 @@ def _unpacked(folder: Path) -> Iterator[LabelledPicture]:
 def _person(file: str) -> str:
     """Abel_Pacheco of Abel_Pacheco_0001.jpg."""
     stem = Path(file).stem
-    return _name(stem.rpartition("_")[0] or stem)
+    return nfc(stem.rpartition("_")[0] or stem)
 
 
-def _folds(path: Path, numbers: dict[str, int]) -> tuple[tuple[Pair, ...], ...]:
-    """The folds of a pairs.txt. Raises UsageError.
-
-    Its first line says how many folds there are and how many pairs of either kind each has (one number: of a single
-    fold); the others are pairs.
-    """
-    try:
-        first, *lines = path.read_text("utf-8").splitlines()
-        *folds, each = (int(number) for number in first.split())
-    except ValueError as error:
-        raise UsageError(f"{path} does not begin with LFW's counts, as `10 300`") from error
-    pairs = [_pair(path, line, numbers) for line in lines if line.strip()]
-    wanted, size = sum(folds) if folds else 1, 2 * each
-    if size < 1 or len(pairs) != wanted * size:
-        raise UsageError(f"{path} promises {wanted} x {size} pairs, but has {len(pairs)}")
-    return tuple(tuple(pairs[start : start + size]) for start in range(0, len(pairs), size))
+# ---- pairs ---------------------------------------------------------------------------------------
 
 
-def _pair(path: Path, line: str, numbers: dict[str, int]) -> Pair:
-    """`name i j` is one person, `name i other j` are two. Raises UsageError.
-
-    Tabs between them, so that a name may have blanks; where a line has no tab, blanks.
-    """
-    line = _name(line.strip())
-    words = line.split("\t" if "\t" in line else None)
-    try:
-        person, one, other, another = words if len(words) == 4 else (*words[:2], *words[:1], *words[2:])
-        first, second = f"{person}_{int(one):04}", f"{other}_{int(another):04}"
-        return Pair(numbers[first], numbers[second], same=len(words) == 3)
-    except ValueError as error:
-        raise UsageError(f"{path}: {line!r} is no pair; lines are `name i j` or `name i other j`") from error
-    except KeyError as error:
-        raise UsageError(f"{path} names {error.args[0]}, but there is no such picture beside it") from error
+def _of_nobody(folder: Path) -> Dataset:
+    """All pictures of a folder; whom they show is to be told from pairs."""
+    pictures = [
+        LabelledPicture(str(path.relative_to(folder)), "", real(path))
+        for path in sorted(folder.rglob("*"))
+        if _is_picture(path.relative_to(folder)) and path.is_file()
+    ]
+    return Dataset(folder, tuple(pictures))
 
 
-def _name(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
+def _with_pairs(dataset: Dataset, path: Path) -> Dataset:
+    """The data set with the pairs of a file. Raises UsageError."""
+    numbers = {nfc(picture.name): number for number, picture in enumerate(dataset.pictures)}
+    stems: dict[str, int] = {}
+    for number, picture in enumerate(dataset.pictures):
+        stem = nfc(Path(picture.name).stem)
+        if stems.setdefault(stem, number) != number and path.name == PAIRS:
+            other = dataset.pictures[stems[stem]].name
+            raise UsageError(f"{dataset.path} has two pictures {stem}: {other} and {picture.name}")
+    folds = read_pairs(path, numbers, stems)
+    pictures = dataset.pictures
+    if not any(picture.person for picture in pictures):
+        pictures = _people_of_pairs(pictures, folds)
+    return replace(dataset, pictures=pictures, folds=folds)
+
+
+def _people_of_pairs(pictures: tuple[LabelledPicture, ...], folds: Folds) -> tuple[LabelledPicture, ...]:
+    """The pictures, each shown person called by the first picture that pairs make one with it."""
+    of = list(range(len(pictures)))
+
+    def first(number: int) -> int:
+        while of[number] != number:
+            of[number] = number = of[of[number]]
+        return number
+
+    for pair in (pair for fold in folds for pair in fold if pair.same):
+        low, high = sorted((first(pair.first), first(pair.second)))
+        of[high] = low
+    return tuple(replace(picture, person=nfc(pictures[first(n)].name)) for n, picture in enumerate(pictures))

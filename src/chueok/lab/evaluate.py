@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from chueok.lab.bootstrap import Replicates, gather, intervals, replicate
+from chueok.lab.compare import compared
+from chueok.lab.comparisons import all_pairs
 from chueok.lab.datasets import Dataset
 from chueok.lab.faces import Faces, read_faces, recut
+from chueok.lab.figures import hardest, portray, roc_points
 from chueok.lab.models import LabModel
+from chueok.lab.slices import measure_slices, slicings
 from chueok.lab.timing import milliseconds
 from chueok.lab.verification import verify
-from chueok.measures import Counted, EvaluateSummary, ModelEvaluated, Verification
+from chueok.measures import Counted, EvaluateSummary, ModelEvaluated, ModelsCompared, Verification
 from chueok.records import Note
 from chueok.settings import Settings
 from chueok.vision.reader import NETWORKS, ReaderSource
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 _NAMED = 5  # pictures named in a note; --json names all
 _ROUNDS = 20  # of timing: 40 calls, 0.1 s for a small model; the median's jitter is then a few per cent
 
-Event = Note | ModelEvaluated | EvaluateSummary
+Event = Note | ModelEvaluated | ModelsCompared | EvaluateSummary
 
 
-def measure(faces: Faces, embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> Verification:
-    """How well an embedding tells the faces apart. embed: `faces.crops` -> (n, d) float32, unit rows."""
-    return verify(embed(faces.crops), faces.people, faces.folds)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How much an evaluation shall say."""
+
+    seed: int = 0  # of the draws behind intervals
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # slices.read_columns
+    portrayed: bool = False  # draw what a page shows
+    compared: bool = False  # say what changes from the first model to the others
 
 
 def evaluate(
@@ -40,6 +49,7 @@ def evaluate(
     source: ReaderSource = NETWORKS,
     progress: Counted = lambda read, pictures: None,
     names: Sequence[str] = (),
+    asked: Asked = Asked(),
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Event]:
     """Measure every model on every data set; a summary comes last.
@@ -59,9 +69,13 @@ def evaluate(
         pictures += len(dataset.pictures)
         faceless += len(faces.faceless)
         unreadable += len(faces.unreadable)
-        yield from _notes(faces)
+        yield from notes(faces)
+        measured = []
         for model, called in zip(models, _told_apart(models, names), strict=True):
-            yield _evaluated(faces, model, called, settings, clock)
+            measured.append(_evaluated(faces, model, called, settings, asked, clock))
+            yield measured[-1][0]
+        for record, drawn in measured[1:] if asked.compared else ():
+            yield compared(record, drawn, *measured[0])
     seconds = time.monotonic() - started
     yield EvaluateSummary(len(datasets), len(models), pictures, faceless, unreadable, seconds)
 
@@ -73,13 +87,26 @@ def _told_apart(models: Sequence[LabModel], names: Sequence[str]) -> list[str]:
 
 
 def _evaluated(
-    faces: Faces, model: LabModel, called: str, settings: Settings, clock: Callable[[], float]
-) -> ModelEvaluated:
+    faces: Faces,
+    model: LabModel,
+    called: str,
+    settings: Settings,
+    asked: Asked,
+    clock: Callable[[], float],
+) -> tuple[ModelEvaluated, Replicates]:
     embedder = model.embedder(settings)
     if not model.takes_aligned_crops:
         faces = recut(faces, embedder.crop, settings)
     timed = [milliseconds([embedder], crop, _ROUNDS, clock=clock)[0] for crop in faces.crops[:1]]
-    return ModelEvaluated(
+    vectors, people = embedder.embed(list(faces.crops)), faces.people
+    everything = all_pairs(vectors, people)
+    measured = verify(vectors, people, faces.folds)
+    evidence = gather(vectors, people, faces.folds, measured)
+    points, hard = roc_points(everything), hardest(evidence, faces)
+    sliced_at = _slicing_threshold(measured)
+    ways = [] if sliced_at is None else slicings(faces, asked.columns)
+    drawn = replicate(evidence, asked.seed)
+    record = ModelEvaluated(
         dataset=faces.dataset.path,
         model=called,
         sha256=model.card.sha256,
@@ -88,12 +115,26 @@ def _evaluated(
         faceless=faces.faceless,
         unreadable=tuple(name for name, _ in faces.unreadable),
         lost=faces.lost,
-        verification=measure(faces, lambda crops: embedder.embed(list(crops))),
+        verification=measured,
         ms_per_face=timed[0] if timed else None,
+        seed=asked.seed,
+        intervals=intervals(drawn),
+        sliced_at=sliced_at,
+        slices=measure_slices(vectors, people, sliced_at or 0, ways),
+        roc=points,
+        hardest=hard,
+        portrayed=portray(everything, measured.threshold, points, hard, faces) if asked.portrayed else None,
     )
+    return record, drawn
 
 
-def _notes(faces: Faces) -> Iterator[Note]:
+def _slicing_threshold(measured: Verification) -> float | None:
+    """What `chueok find` would take: the similarity at the FAR of 1e-3, or the nearest that can be told."""
+    told = [measured.thresholds["1e-3"], measured.thresholds["1e-2"], measured.threshold]
+    return next((similarity for similarity in told if similarity is not None), None)
+
+
+def notes(faces: Faces) -> Iterator[Note]:
     """What a reader of the numbers should know about the pictures behind them."""
     dataset = faces.dataset
     if dataset.loose:

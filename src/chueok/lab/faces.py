@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chueok.errors import OperationFailed, UnreadablePhoto
+from chueok.lab.comparisons import Pair
 from chueok.lab.datasets import Dataset, LabelledPicture
-from chueok.lab.verification import Pair
 from chueok.library import Library, open_library
 from chueok.measures import Counted
-from chueok.records import Detection, PhotoReading
+from chueok.records import Box, Detection, PhotoReading
 from chueok.settings import DEFAULT_MODEL, Settings
 from chueok.vision.align import TEMPLATE_PIXELS, arcface_crop
 from chueok.vision.reader import NETWORKS, ReaderSource, ReadingTask, read_crops
@@ -80,28 +80,23 @@ def read_faces(
 ) -> Faces:
     """Find the faces of a data set, in reading processes as `chueok index` has them, and align them in this one.
 
-    Of several faces the one nearest the middle of the picture counts. What shows no face, and what cannot be read, is
-    named. Raises ModelMissing, ModelInvalid, OperationFailed.
+    Of several faces the one nearest the middle of the picture counts, or nearest where the data set has it. What
+    shows no face, and what cannot be read, is named. Raises ModelMissing, ModelInvalid, OperationFailed.
     """
     with tempfile.TemporaryDirectory(prefix="chueok-") as folder:
         passing = Path(folder) / "library"
         with open_library(passing, settings=settings, model=DEFAULT_MODEL, source=source) as library:
             found = _find_faces(library, dataset.pictures, progress)
-    shown = [
-        (picture, seen)
-        for picture in dataset.pictures
-        if not isinstance(seen := found[picture.path], UnreadablePhoto) and seen
-    ]
+    seen = {picture: _seen(picture, found[picture.path]) for picture in dataset.pictures}
+    shown = [(picture, faces) for picture, faces in seen.items() if faces]
     faces = Faces(
         dataset=dataset,
         pictures=tuple(picture for picture, _ in shown),
-        seen=tuple(seen for _, seen in shown),
+        seen=tuple(faces for _, faces in shown),
         crops=np.empty((0, TEMPLATE_PIXELS, TEMPLATE_PIXELS, 3), np.uint8),
-        faceless=tuple(picture.name for picture in dataset.pictures if found[picture.path] == ()),
+        faceless=tuple(picture.name for picture, faces in seen.items() if faces == ()),
         unreadable=tuple(
-            (picture.name, str(error))
-            for picture in dataset.pictures
-            if isinstance(error := found[picture.path], UnreadablePhoto)
+            (picture.name, str(found[picture.path])) for picture, faces in seen.items() if faces is None
         ),
     )
     return recut(faces, lambda image, face: arcface_crop(image, face.landmarks), settings)
@@ -128,22 +123,28 @@ def recut(faces: Faces, cut: Cut, settings: Settings) -> Faces:
 
 def _find_faces(
     library: Library, pictures: Sequence[LabelledPicture], progress: Counted
-) -> dict[Path, Seen | UnreadablePhoto]:
-    """The faces of every picture by its path."""
-    tasks = [ReadingTask(picture.path, data=picture.data) for picture in pictures]
-    found: dict[Path, Seen | UnreadablePhoto] = {}
-    for task, reading in library.run_pool(tasks):
-        found[task.path] = reading if isinstance(reading, UnreadablePhoto) else _seen(reading)
+) -> dict[Path, PhotoReading | UnreadablePhoto]:
+    """What every file shows."""
+    tasks = {picture.path: ReadingTask(picture.path, data=picture.data) for picture in pictures}
+    found: dict[Path, PhotoReading | UnreadablePhoto] = {}
+    for task, reading in library.run_pool(tasks.values()):
+        found[task.path] = reading
         progress(len(found), len(tasks))
     return found
 
 
-def _seen(reading: PhotoReading) -> Seen:
-    """The faces of a picture, the one nearest its middle, sideways and upwards together, first."""
+def _seen(picture: LabelledPicture, reading: PhotoReading | UnreadablePhoto) -> Seen | None:
+    """The faces in a picture, the one nearest to where it must be, sideways and upwards together, first.
+
+    That is the middle of the picture, or of the box the data set knows. None where the file cannot be read.
+    """
+    if isinstance(reading, UnreadablePhoto):
+        return None
+    known = picture.face or Box(0, 0, reading.width, reading.height)
+    middle = known.x + known.width / 2, known.y + known.height / 2
 
     def distance(face: Detection) -> float:
         box = face.box
-        across = box.x + box.width / 2 - reading.width / 2
-        return abs(across) + abs(box.y + box.height / 2 - reading.height / 2)
+        return abs(box.x + box.width / 2 - middle[0]) + abs(box.y + box.height / 2 - middle[1])
 
     return tuple(sorted((face.detection for face in reading.faces), key=distance))

@@ -1,41 +1,66 @@
-"""How well embeddings tell people apart: accuracy, TAR at a FAR, thresholds, rank-1. Pure numbers, no I/O."""
+"""How well embeddings tell people apart: accuracy, ROC, EER, TAR at a FAR, rank-1. Pure numbers, no I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chueok.lab.comparisons import Pair, Similarities, all_pairs, blocks, numbered, of_pairs
 from chueok.measures import Verification
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Written as model cards write them. 1e-3 is what `chueok find` acts on; rarer ones need more pictures than most have
-FARS = {"1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4}
+FARS = {"1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5}
 # False accepts that a threshold must rest on: with 30 of them the true rate lies within 30 % of the measured one, with
 # 90 % confidence (Doddington's "rule of 30"; ISO/IEC 19795-1, annex B)
 ENOUGH = 30
-_BLOCK = 1024  # rows compared at a time: 1024 x 5,000 similarities are 20 MB
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Two pictures by their numbers, and whether they show one person."""
+class Decisions:
+    """What became of pairs that a threshold decided; counts, or shares where both kinds weigh the same."""
 
-    first: int
-    second: int
-    same: bool
+    accepted_genuine: float
+    genuine: float
+    accepted_impostors: float
+    impostors: float
 
+    def __add__(self, other: Decisions) -> Decisions:
+        return Decisions(
+            self.accepted_genuine + other.accepted_genuine,
+            self.genuine + other.genuine,
+            self.accepted_impostors + other.accepted_impostors,
+            self.impostors + other.impostors,
+        )
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Similarities:
-    """Cosines of pairs of one person, and of pairs of two: (g,) and (i,) float32."""
+    @property
+    def accuracy(self) -> float:
+        """The share of pairs decided rightly."""
+        rightly = self.accepted_genuine + self.impostors - self.accepted_impostors
+        return rightly / (self.genuine + self.impostors)
 
-    genuine: NDArray[np.float32]
-    impostors: NDArray[np.float32]
+    @property
+    def precision(self) -> float | None:
+        """The share of genuine pairs among the accepted; None where nothing is accepted."""
+        accepted = self.accepted_genuine + self.accepted_impostors
+        return self.accepted_genuine / accepted if accepted else None
+
+    @property
+    def recall(self) -> float | None:
+        """The share of genuine pairs that are accepted; None where there are none."""
+        return self.accepted_genuine / self.genuine if self.genuine else None
+
+    @property
+    def f1(self) -> float | None:
+        """The harmonic mean of precision and recall."""
+        if not (self.precision and self.recall):
+            return None if self.precision is None or self.recall is None else 0.0
+        return 2 * self.precision * self.recall / (self.precision + self.recall)
 
 
 def verify(
@@ -43,25 +68,32 @@ def verify(
 ) -> Verification:
     """Everything that can be said of embeddings whose people are known.
 
-    vectors: (n, d) float32, unit rows; people[i] is who vectors[i] shows. Accuracy is over `folds` as LFW has it (Huang
-    et al. 2007, "Labeled Faces in the Wild"); with one fold it is the peak over its pairs. With none it is the peak
-    over all pairs, genuine and impostor pairs weighing the same: nearly all pairs are impostors, and rejecting
-    everything would be right for them. Memory: some 20 bytes a pair, n * (n - 1) / 2 of them.
+    vectors: (n, d) float32, unit rows; people[i] is who vectors[i] shows. Accuracy, precision, recall and F1 are over
+    `folds` as LFW has it (Huang et al. 2007, "Labeled Faces in the Wild"), their decisions put together; with one fold
+    they are those of the peak over its pairs. With none they are those of the peak over all pairs, genuine and impostor
+    pairs weighing the same: nearly all pairs are impostors, and rejecting everything would be right for them. ROC
+    figures are over all pairs. Memory: some 20 bytes a pair, n * (n - 1) / 2 of them.
     """
     everything = all_pairs(vectors, people)
-    parts = [_similarities(vectors, fold) for fold in folds] or [everything]
+    parts = [of_pairs(vectors, fold) for fold in folds] or [everything]
     if len(parts) > 1:
-        accuracy, threshold = fold_accuracy(parts)
+        threshold, decisions, accuracy = by_folds(parts)
     else:
-        threshold, accuracy = best_threshold(parts[0], balanced=True)
+        threshold, decisions = at_peak(parts[0], balanced=not folds)
+        accuracy = decisions.accuracy if decisions else None
     thresholds = {name: threshold_at(everything.impostors, far) for name, far in FARS.items()}
     share, probes = rank1(vectors, people)
     return Verification(
         accuracy=accuracy,
         accuracy_by="folds" if len(parts) > 1 else "peak",
         threshold=threshold,
+        precision=decisions.precision if decisions else None,
+        recall=decisions.recall if decisions else None,
+        f1=decisions.f1 if decisions else None,
         compared_genuine=sum(len(part.genuine) for part in parts),
         compared_impostors=sum(len(part.impostors) for part in parts),
+        eer=equal_error_rate(everything),
+        auc=area_under_roc(everything),
         tar={name: tar_at(everything.genuine, threshold) for name, threshold in thresholds.items()},
         thresholds=thresholds,
         genuine=len(everything.genuine),
@@ -71,59 +103,57 @@ def verify(
     )
 
 
-def all_pairs(vectors: NDArray[np.float32], people: Sequence[str]) -> Similarities:
-    """The similarity of every two rows, once: vectors (n, d) float32, unit rows."""
-    names = _numbered(people)
-    genuine, impostors = [], []
-    for rows, scores in _blocks(vectors):
-        later = np.arange(len(names)) > rows[:, None]
-        same = names == names[rows, None]
-        genuine.append(scores[later & same])
-        impostors.append(scores[later & ~same])
-    nothing = np.empty(0, np.float32)
-    return Similarities(np.concatenate([nothing, *genuine]), np.concatenate([nothing, *impostors]))
-
-
 def rank1(vectors: NDArray[np.float32], people: Sequence[str]) -> tuple[float | None, int]:
     """Leave one out: whether the most similar other picture shows the same person, and of how many pictures.
 
-    Only people with two pictures or more take part, as probes and as gallery. None where there is nobody.
+    None where there is nobody to ask about; see `recognised`.
     """
-    names = _numbered(people)
-    several = (np.bincount(names) > 1)[names] if len(names) else np.empty(0, np.bool_)
-    vectors, names = vectors[several], names[several]
-    right = 0
-    for rows, scores in _blocks(vectors):
+    right = recognised(vectors, people)
+    asked = right >= 0
+    return (float(right[asked].mean()) if asked.any() else None), int(asked.sum())
+
+
+def recognised(vectors: NDArray[np.float32], people: Sequence[str]) -> NDArray[np.int8]:
+    """For every picture, 1 where the most similar other one shows the same person, 0 where it does not: (n,) int8.
+
+    Only people with two pictures or more take part, as probes and as gallery; the others are -1.
+    """
+    names = numbered(people)
+    several = np.flatnonzero((np.bincount(names) > 1)[names]) if len(names) else np.empty(0, np.intp)
+    right = np.full(len(names), -1, np.int8)
+    theirs = names[several]
+    for rows, scores in blocks(vectors[several]):
         scores[np.arange(len(rows)), rows] = -np.inf  # not itself
-        right += int(np.count_nonzero(names[scores.argmax(axis=1)] == names[rows]))
-    return (right / len(names) if len(names) else None), len(names)
+        right[several[rows]] = theirs[scores.argmax(axis=1)] == theirs[rows]
+    return right
 
 
-def fold_accuracy(folds: Sequence[Similarities]) -> tuple[float | None, float | None]:
-    """Mean accuracy over folds, each decided by the threshold best on the others, and the mean of the thresholds.
+def by_folds(
+    folds: Sequence[Similarities],
+) -> tuple[float, Decisions, float] | tuple[None, None, None]:
+    """Each fold decided by the threshold best on the others: mean threshold, all decisions, mean accuracy.
 
     None where a fold is empty, or the others hold no genuine pair.
     """
-    accuracies, thresholds = [], []
+    thresholds, decided = [], []
     for number, fold in enumerate(folds):
         others = [*folds[:number], *folds[number + 1 :]]
-        threshold, _ = best_threshold(
+        threshold, _ = at_peak(
             Similarities(
                 np.concatenate([other.genuine for other in others]),
                 np.concatenate([other.impostors for other in others]),
             )
         )
-        pairs = len(fold.genuine) + len(fold.impostors)
-        if threshold is None or not pairs:
-            return None, None
-        right = np.count_nonzero(fold.genuine >= threshold) + np.count_nonzero(fold.impostors < threshold)
-        accuracies.append(right / pairs)
+        if threshold is None or not len(fold.genuine) + len(fold.impostors):
+            return None, None, None
         thresholds.append(threshold)
-    return float(np.mean(accuracies)), float(np.mean(thresholds))
+        decided.append(_decide(fold, threshold))
+    accuracy = float(np.mean([one.accuracy for one in decided]))
+    return float(np.mean(thresholds)), sum(decided[1:], decided[0]), accuracy
 
 
-def best_threshold(pairs: Similarities, *, balanced: bool = False) -> tuple[float, float] | tuple[None, None]:
-    """The threshold that decides most pairs rightly, of those that accept a genuine pair, and that accuracy.
+def at_peak(pairs: Similarities, *, balanced: bool = False) -> tuple[float, Decisions] | tuple[None, None]:
+    """The threshold that decides most pairs rightly, of those that accept a genuine pair, and its decisions.
 
     A pair is accepted when its similarity reaches the threshold. balanced: genuine and impostor pairs weigh the same,
     however many there are. Of equally good thresholds the lowest. None without genuine pairs, or where balance lacks
@@ -137,10 +167,22 @@ def best_threshold(pairs: Similarities, *, balanced: bool = False) -> tuple[floa
     accepted = len(genuine) - np.searchsorted(np.sort(genuine), candidates)
     rejected = np.searchsorted(np.sort(impostors), candidates)
     weights = (1 / len(genuine), 1 / len(impostors)) if balanced else (1, 1)
-    rightly = accepted * weights[0] + rejected * weights[1]
-    best = int(rightly.argmax())
-    most = len(genuine) * weights[0] + len(impostors) * weights[1]
-    return float(candidates[best]), float(rightly[best] / most)
+    best = int((accepted * weights[0] + rejected * weights[1]).argmax())
+    threshold = float(candidates[best])
+    decisions = _decide(pairs, threshold)
+    if balanced:
+        genuine_share = decisions.accepted_genuine / decisions.genuine
+        decisions = Decisions(genuine_share, 1, decisions.accepted_impostors / decisions.impostors, 1)
+    return threshold, decisions
+
+
+def _decide(pairs: Similarities, threshold: float) -> Decisions:
+    return Decisions(
+        int(np.count_nonzero(pairs.genuine >= np.float32(threshold))),
+        len(pairs.genuine),
+        int(np.count_nonzero(pairs.impostors >= np.float32(threshold))),
+        len(pairs.impostors),
+    )
 
 
 def threshold_at(impostors: NDArray[np.float32], far: float) -> float | None:
@@ -157,22 +199,56 @@ def tar_at(genuine: NDArray[np.float32], threshold: float | None) -> float | Non
     return float(np.mean(genuine >= threshold))
 
 
-def _similarities(vectors: NDArray[np.float32], pairs: Sequence[Pair]) -> Similarities:
-    """The pairs of one fold."""
-    first = vectors[[pair.first for pair in pairs]]
-    second = vectors[[pair.second for pair in pairs]]
-    same = np.array([pair.same for pair in pairs], np.bool_)
-    scores = np.einsum("nd,nd->n", first, second)
-    return Similarities(scores[same], scores[~same])
+def roc(pairs: Similarities, fars: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The highest true accept rate at a false accept rate of at most each of `fars`: (k,) in 0..1."""
+    impostors = np.sort(pairs.impostors)[::-1]
+    genuine = np.sort(pairs.genuine)
+    allowed = np.floor(fars * len(impostors) * (1 + 1e-12)).astype(np.intp)
+    # above the first impostor that is one too many; where all may pass, everything does
+    limit = np.append(impostors, -np.inf)[np.minimum(allowed, len(impostors))]
+    rates: NDArray[np.float64] = 1 - np.searchsorted(genuine, limit, side="right") / max(1, len(genuine))
+    return rates
 
 
-def _blocks(vectors: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-    """Row numbers, and their similarities to all rows: (b,) and (b, n) float32."""
-    for start in range(0, len(vectors), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(vectors)))
-        yield rows, vectors[rows] @ vectors.T
+def equal_error_rate(pairs: Similarities) -> float | None:
+    """Where the false accept rate is the false reject rate; between two corners of the ROC, on the straight line.
+
+    None where a kind of pairs is missing.
+    """
+    if not (len(pairs.genuine) and len(pairs.impostors)):
+        return None
+    # The corners of the ROC: at every genuine similarity, and just above it
+    thresholds = np.unique(pairs.genuine)
+    genuine, impostors = np.sort(pairs.genuine), np.sort(pairs.impostors)
+    rejected = [np.searchsorted(genuine, thresholds, side) / len(genuine) for side in ("left", "right")]
+    accepted = [
+        1 - np.searchsorted(impostors, thresholds, side) / len(impostors) for side in ("left", "right")
+    ]
+    return crossing(np.stack(accepted, axis=1).ravel(), np.stack(rejected, axis=1).ravel())
 
 
-def _numbered(people: Sequence[str]) -> NDArray[np.intp]:
-    """Names as numbers, equal where the names are: (n,)."""
-    return np.unique(np.asarray(people, np.str_), return_inverse=True)[1]
+def crossing(falling: NDArray[np.float64], rising: NDArray[np.float64]) -> float:
+    """The value at which a falling curve meets a rising one; both (n,), at the same places, of straight lines.
+
+    They must meet. Where the falling one is the lower from the start, halfway between them.
+    """
+    after = int(np.argmax(rising >= falling))
+    if after == 0:
+        return float(rising[0] + falling[0]) / 2
+    gap, next_gap = falling[after - 1] - rising[after - 1], rising[after] - falling[after]
+    share = gap / (gap + next_gap)
+    return float(falling[after - 1] + share * (falling[after] - falling[after - 1]))
+
+
+def area_under_roc(pairs: Similarities) -> float | None:
+    """How often a genuine pair is more similar than an impostor pair, ties counting half (Hanley and McNeil 1982).
+
+    None where a kind of pairs is missing.
+    """
+    if not (len(pairs.genuine) and len(pairs.impostors)):
+        return None
+    impostors = np.sort(pairs.impostors)
+    below = np.searchsorted(impostors, pairs.genuine) + np.searchsorted(
+        impostors, pairs.genuine, side="right"
+    )
+    return float(below.mean() / (2 * len(impostors)))

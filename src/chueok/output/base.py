@@ -13,7 +13,9 @@ from chueok.measures import (
     EvaluateSummary,
     LearningPoint,
     ModelEvaluated,
+    ModelsCompared,
     NetworkMeasured,
+    PairsSummary,
     QuantizeSummary,
 )
 from chueok.records import (
@@ -72,6 +74,8 @@ Record = (
     | LibraryStatus
     | ModelStatus
     | ModelEvaluated
+    | ModelsCompared
+    | PairsSummary
     | EvaluateSummary
     | NetworkMeasured
     | QuantizeSummary

@@ -17,7 +17,9 @@ from chueok.measures import (
     EvaluateSummary,
     LearningPoint,
     ModelEvaluated,
+    ModelsCompared,
     NetworkMeasured,
+    PairsSummary,
     QuantizeSummary,
 )
 from chueok.output.base import Output, Record
@@ -179,6 +181,11 @@ def _evaluation(record: ModelEvaluated) -> Fields:
         "accuracy": _score(measured.accuracy),
         "accuracy_by": measured.accuracy_by,
         "threshold": _score(measured.threshold),
+        "precision": _score(measured.precision),
+        "recall": _score(measured.recall),
+        "f1": _score(measured.f1),
+        "eer": _score(measured.eer),
+        "auc": _score(measured.auc),
         "tar_at_far": _value(dict(measured.tar)),
         "threshold_at_far": _value(dict(measured.thresholds)),
         "genuine_pairs": measured.genuine,
@@ -186,6 +193,38 @@ def _evaluation(record: ModelEvaluated) -> Fields:
         "rank1": _score(measured.rank1),
         "probes": measured.probes,
         "ms_per_face": _score(record.ms_per_face),
+        "seed": record.seed,
+        "intervals": {name: [_score(one.low), _score(one.high)] for name, one in record.intervals.items()},
+        "sliced_at": _score(record.sliced_at),
+        "slices": _value(record.slices),
+        "hardest": [
+            {
+                "pictures": [_text(pair.first), _text(pair.second)],
+                "people": _value(pair.people),
+                "similarity": _score(pair.similarity),
+            }
+            for pair in record.hardest
+        ],
+        "roc": [[float(f"{far:.3g}"), _score(tar)] for far, tar in record.roc],
+    }
+
+
+def _comparison(record: ModelsCompared) -> Fields:
+    """What changes, and where the change lies with 95 % confidence; null where that cannot be told."""
+    changes = {
+        name: {
+            "change": _score(one.value),
+            "interval": None
+            if one.interval is None
+            else [_score(one.interval.low), _score(one.interval.high)],
+        }
+        for name, one in record.differences.items()
+    }
+    return {
+        **_path("dataset", record.dataset),
+        "model": _text(record.model),
+        "baseline": _text(record.baseline),
+        "changes": changes,
     }
 
 
@@ -268,6 +307,7 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     LibraryStatus: ("status", _flat),
     ModelStatus: ("model", _flat),
     ModelEvaluated: ("evaluation", _evaluation),
+    ModelsCompared: ("comparison", _comparison),
     NetworkMeasured: ("network", _flat),
     LearningPoint: ("learning", _flat),
     Action: ("planned", _action),
@@ -277,6 +317,7 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     LookalikeSummary: ("summary", _summary("lookalike")),
     EnrollSummary: ("summary", _summary("enroll")),
     CollectSummary: ("summary", _summary("collect")),
+    PairsSummary: ("summary", _summary("lab pairs")),
     EvaluateSummary: ("summary", _summary("lab evaluate")),
     QuantizeSummary: ("summary", _summary("lab quantize")),
     DistillSummary: ("summary", _summary("lab distill")),

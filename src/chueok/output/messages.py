@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from chueok.measures import DistillSummary, EvaluateSummary, LearningPoint, QuantizeSummary
+from chueok.measures import DistillSummary, EvaluateSummary, LearningPoint, PairsSummary, QuantizeSummary
 from chueok.output import sentences
 from chueok.output.base import Record
 from chueok.output.text import printable
@@ -31,6 +31,7 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     EnrollSummary: sentences.enrolment,
     Action: sentences.planned,
     CollectSummary: sentences.collected,
+    PairsSummary: sentences.paired,
     EvaluateSummary: sentences.measured,
     QuantizeSummary: sentences.quantized,
     LearningPoint: sentences.learning,

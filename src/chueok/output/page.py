@@ -43,6 +43,15 @@ figcaption {{ display: flex; gap: 12px; padding: 12px; }}
 figcaption div {{ min-width: 0; overflow-wrap: anywhere; }}
 .face {{ width: 72px; height: 72px; border-radius: 8px; flex: none; }}
 figcaption a {{ color: inherit; }}
+.sheet {{ margin-top: 28px; }}
+.sheet h2, .sheet h3 {{ max-width: none; margin: 18px 0 6px; }}
+.wide {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; }}
+th, td {{ padding: 3px 14px 3px 0; text-align: left; font-variant-numeric: tabular-nums; }}
+tr + tr {{ border-top: 1px solid rgb(128 128 128 / .25); }}
+.curve {{ width: min(560px, 100%); background: #fff; border-radius: 10px; margin: 8px 8px 8px 0; }}
+.pair > div {{ display: flex; }}
+.pair img {{ width: 50%; display: block; }}
 .gone {{ display: block; padding: 32px 16px; color: var(--faint); overflow-wrap: anywhere; }}
 </style>
 </head>

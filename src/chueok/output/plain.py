@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from chueok.measures import ModelEvaluated, NetworkMeasured
+from chueok.measures import ModelEvaluated, ModelsCompared, NetworkMeasured
 from chueok.output.base import Output, Record
 from chueok.output.messages import Messages
 from chueok.output.sentences import status_rows
@@ -60,9 +60,23 @@ def _model(model: ModelStatus) -> list[bytes]:
 def _evaluation(record: ModelEvaluated) -> list[bytes]:
     """As docs/formats.md has the columns; `-` where there were too few pairs to say."""
     measured = record.verification
-    rates = [measured.accuracy, *measured.tar.values(), measured.rank1, *measured.thresholds.values()]
+    tars, thresholds = list(measured.tar.values()), list(measured.thresholds.values())
+    rates = [measured.accuracy, *tars[:3], measured.rank1, *thresholds[:3]]
+    rates += [measured.precision, measured.recall, measured.f1, measured.eer, measured.auc]
+    rates += [*tars[3:], *thresholds[3:]]  # columns are only ever added at the end
     numbers = ["-" if rate is None else f"{rate:.4f}" for rate in rates]
     return [_fields(str(record.dataset), record.model, *numbers)]
+
+
+def _comparison(record: ModelsCompared) -> list[bytes]:
+    """A line for each figure: data set, model, baseline, figure, change, and its 95 % interval."""
+    rows = []
+    for name, one in record.differences.items():
+        ends = ("-", "-") if one.interval is None else (f"{one.interval.low:.4f}", f"{one.interval.high:.4f}")
+        rows.append(
+            _fields(str(record.dataset), record.model, record.baseline, name, f"{one.value:.4f}", *ends)
+        )
+    return rows
 
 
 def _network(form: NetworkMeasured) -> list[bytes]:
@@ -91,6 +105,7 @@ _LINES: dict[type, Callable[[Any], list[bytes]]] = {
     ModelStatus: _model,
     FaceVerdict: _verdict,
     ModelEvaluated: _evaluation,
+    ModelsCompared: _comparison,
     NetworkMeasured: _network,
     LibraryStatus: _status,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from chueok.measures import DistillSummary, EvaluateSummary, LearningPoint, QuantizeSummary
+from chueok.measures import DistillSummary, EvaluateSummary, LearningPoint, PairsSummary, QuantizeSummary
 from chueok.output.text import bytes_size, duration, plural, printable
 from chueok.records import (
     Action,
@@ -192,6 +192,18 @@ def collected(summary: CollectSummary) -> str:
     if summary.manifest is not None:
         sentence += f"; to put them back: `chueok undo {_shell(str(summary.manifest))}`"
     return sentence
+
+
+def paired(summary: PairsSummary) -> str:
+    """The pairs that were made, and what they can be used for."""
+    without = f"; {plural(summary.faceless, 'picture')} without a face" if summary.faceless else ""
+    without += f"; {summary.unreadable:,} unreadable" if summary.unreadable else ""
+    folds = f" in {summary.folds} folds" if summary.folds > 1 else ""
+    return (
+        f"wrote {summary.positive:,} pairs of one person and {summary.negative:,} of two{folds}, of "
+        f"{plural(summary.people, 'person')}, to {printable(summary.file)}{without}; measure with them: "
+        f"`chueok lab evaluate DATASET --pairs {_shell(str(summary.file))}`"
+    )
 
 
 def measured(summary: EvaluateSummary) -> str:

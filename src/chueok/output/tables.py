@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from chueok.measures import ModelEvaluated, NetworkMeasured
+from chueok.measures import ModelEvaluated, ModelsCompared, NetworkMeasured
+from chueok.output.evaluation_rows import (
+    PEAK,
+    SURE,
+    about_dataset,
+    by_dataset,
+    change_rows,
+    figure_rows,
+    is_peak,
+    slice_rows,
+)
 from chueok.output.sentences import status_rows
 from chueok.output.text import bytes_size, printable
 from chueok.records import (
@@ -22,8 +31,6 @@ from chueok.records import (
     Person,
 )
 
-_TOO_FEW = "too few"  # pairs
-_PEAK = "* by the threshold best on these very pairs, genuine and impostor pairs weighing the same: a little too good"
 _FEW_REFERENCES = 3  # of each person, in a list of several people: a row stays a glance
 _FEW_FAILURES = 20  # in `status`: one screen; --verbose and --json list them all
 
@@ -109,75 +116,39 @@ def models_table(models: Sequence[ModelStatus], verbose: bool = False) -> Table:
 
 
 def evaluations_table(evaluations: Sequence[ModelEvaluated], verbose: bool = False) -> Group:
-    """What was measured on, how well each model tells people apart there, and where its thresholds would be."""
-    names = _dataset_names(evaluations)
-    peak = any(record.verification.accuracy_by == "peak" for record in evaluations)
-    parts = (
-        _datasets_table(evaluations, names),
-        "",
-        _rates_table(evaluations, names),
-        "",
-        _thresholds_table(evaluations, names),
-    )
-    return Group(*parts, *([_PEAK] if peak else []))
+    """Data set by data set: what was measured on, and how well each model tells people apart there."""
+    parts: list[RenderableType] = []
+    for records in by_dataset(evaluations):
+        parts += ["", Text(printable(records[0].dataset), style="bold"), about_dataset(records[0]), ""]
+        table = _table("", *(f"{printable(record.model)}>" for record in records))
+        for title, cells in figure_rows(records):
+            table.add_row(title, *cells)
+        parts.append(table)
+        for record in records if verbose else ():
+            parts += ["", _slices_table(record)]
+    notes = [SURE, *([f"* {PEAK}"] if is_peak(evaluations) else [])]
+    return Group(*parts[1:], "", *notes)
 
 
-def _dataset_names(evaluations: Sequence[ModelEvaluated]) -> dict[Path, str]:
-    """What to call the data sets: the folder's name, and the path as it was typed where folders share a name."""
-    paths = {record.dataset: record.dataset.absolute().name for record in evaluations}
-    names = list(paths.values())
-    return {path: str(path) if names.count(name) > 1 else name for path, name in paths.items()}
-
-
-def _datasets_table(evaluations: Sequence[ModelEvaluated], names: Mapping[Path, str]) -> Table:
-    table = _table("data set", "people>", "pictures>", "no face>", "unreadable>", "pairs>", "pairs lost>")
-    for record in {record.dataset: record for record in evaluations}.values():
-        pairs = record.verification.compared_genuine + record.verification.compared_impostors
-        counts = (
-            record.people,
-            record.pictures,
-            len(record.faceless),
-            len(record.unreadable),
-            pairs,
-            record.lost,
-        )
-        table.add_row(_text(names[record.dataset]), *(f"{count:,}" for count in counts))
+def _slices_table(record: ModelEvaluated) -> Table:
+    at = "" if record.sliced_at is None else f" at {record.sliced_at:.3f}"
+    title = printable(record.model) + at
+    table = _table(title, "", "of one person>", "accepted>", "of two>", "accepted>")
+    for row in slice_rows(record):
+        table.add_row(*map(_text, row))
     return table
 
 
-def _rates_table(evaluations: Sequence[ModelEvaluated], names: Mapping[Path, str]) -> Table:
-    table = _table("data set", "model", "accuracy>", "TAR 1e-2>", "TAR 1e-3>", "rank-1>", "ms a face>")
-    for record in evaluations:
-        found = record.verification
-        star = " *" if found.accuracy_by == "peak" and found.accuracy is not None else ""
-        rates = found.tar["1e-2"], found.tar["1e-3"], found.rank1
-        table.add_row(
-            _text(names[record.dataset]),
-            _text(record.model),
-            _percent(found.accuracy) + star,
-            *map(_percent, rates),
-            "" if record.ms_per_face is None else f"{record.ms_per_face:.2f}",
-        )
-    return table
-
-
-def _thresholds_table(evaluations: Sequence[ModelEvaluated], names: Mapping[Path, str]) -> Table:
-    fars = ("1e-2", "1e-3", "1e-4")
-    table = _table("data set", "model", *(f"FAR {far}>" for far in fars), "impostor pairs>")
-    for record in evaluations:
-        found = record.verification
-        similarities = (found.thresholds[far] for far in fars)
-        table.add_row(
-            _text(names[record.dataset]),
-            _text(record.model),
-            *(_TOO_FEW if similarity is None else f"{similarity:.3f}" for similarity in similarities),
-            f"{found.impostors:,}",
-        )
-    return table
-
-
-def _percent(share: float | None) -> str:
-    return _TOO_FEW if share is None else f"{100 * share:.2f} %"
+def comparisons_table(comparisons: Sequence[ModelsCompared], verbose: bool = False) -> Group:
+    """What changes from one model to another, in percentage points, and whether that is more than luck."""
+    parts: list[RenderableType] = []
+    for record in comparisons:
+        names = f"{printable(record.model)} against {printable(record.baseline)}, {printable(record.dataset)}"
+        table = _table("", "change, points>", "95 %>", "")
+        for row in change_rows(record):
+            table.add_row(*row)
+        parts += ["", Text(names, style="bold"), table]
+    return Group(*parts)
 
 
 def networks_table(forms: Sequence[NetworkMeasured], verbose: bool = False) -> Table:

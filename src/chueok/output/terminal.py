@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from chueok.measures import ModelEvaluated, NetworkMeasured
+from chueok.measures import ModelEvaluated, ModelsCompared, NetworkMeasured
 from chueok.output import tables
 from chueok.output.base import Output, Progress, Record
 from chueok.output.messages import Messages
@@ -49,6 +49,7 @@ _TABLES: dict[type, Callable[[Sequence[Any], bool], RenderableType]] = {
     FaceVerdict: tables.verdicts_table,
     ModelStatus: tables.models_table,
     ModelEvaluated: tables.evaluations_table,
+    ModelsCompared: tables.comparisons_table,
     NetworkMeasured: tables.networks_table,
 }
 

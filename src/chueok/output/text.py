@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chueok.measures import Interval
 
 # What could steer a terminal, turn text around (bidi overrides) or hide in it: C0, C1, DEL, soft hyphen,
 # directional marks and isolates, line and paragraph separators, invisible operators, BOM, tag characters,
@@ -63,3 +67,18 @@ def bytes_size(size: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} GB"
+
+
+TOO_FEW = "too few"  # pairs to say
+
+
+def percent(share: float | None) -> str:
+    """A share that was measured, or that there was too little to measure it."""
+    return TOO_FEW if share is None else f"{100 * share:.2f} %"
+
+
+def sure(share: float | None, interval: Interval | None) -> str:
+    """A share that was measured, and where it lies with a confidence of 95 %."""
+    if share is None or interval is None:
+        return percent(share)
+    return f"{percent(share)} ({100 * interval.low:.1f}-{100 * interval.high:.1f})"

@@ -1,0 +1,175 @@
+"""How sure a figure is: everything measured again on people drawn by lot. Pure numbers, no I/O.
+
+Pairs that share a person are not independent, so people are drawn, with replacement, and bring their pictures along
+(Bolle, Ratha and Pankanti 2004, "Error analysis of pattern recognition systems: the subsets bootstrap"). Who is drawn
+twice counts twice, but is never compared with himself as with a stranger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chueok.lab.comparisons import Located, Pair, all_pairs, genuine_pairs, impostor_pairs, numbered
+from chueok.lab.verification import FARS, crossing, recognised
+from chueok.measures import Interval, Verification
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROUNDS = 200  # the ends of a 95 % interval are then the fifth lowest and highest: within a tenth of its width
+_CONFIDENCE = 0.95
+_FEWEST_PEOPLE = 10  # of fewer, the same few are drawn again and again
+_TAIL = 0.04  # share of the impostor pairs kept, the most similar: no draw moves the 1e-2 threshold out of it
+
+Replicates = Mapping[str, "NDArray[np.float64]"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What the figures of one model on one data set rest on."""
+
+    people: NDArray[np.intp]  # (n,) who each face shows, numbers from 0
+    genuine: Located  # every pair of one person, the most similar first
+    impostors: Located  # the most similar pairs of two people, the most similar first: a share of them all
+    decided: Located  # pairs of the folds; none without folds
+    rightly: NDArray[np.bool_]  # which of those were decided rightly
+    recognised: NDArray[np.int8]  # (n,) as verification.recognised
+    measured: Verification
+
+    @property
+    def many_people(self) -> bool:
+        """Whether there are enough people to draw from."""
+        return len(self.people) > 0 and int(self.people.max()) + 1 >= _FEWEST_PEOPLE
+
+
+def gather(
+    vectors: NDArray[np.float32],
+    people: Sequence[str],
+    folds: Sequence[Sequence[Pair]],
+    measured: Verification,
+) -> Evidence:
+    """The evidence behind `measured`, which is `verify(vectors, people, folds)`."""
+    least = _least(vectors, people, measured)
+    decided, rightly = _decisions(vectors, folds, measured.threshold)
+    return Evidence(
+        people=numbered(people),
+        genuine=_descending(genuine_pairs(vectors, people)),
+        impostors=_descending(impostor_pairs(vectors, people, least)),
+        decided=decided,
+        rightly=rightly,
+        recognised=recognised(vectors, people),
+        measured=measured,
+    )
+
+
+def intervals(replicates: Replicates) -> dict[str, Interval]:
+    """The middle 95 % of every figure's replicates; figures that too many draws could not tell are left out."""
+    edges = 100 * np.array([(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    found = {}
+    for name, values in replicates.items():
+        told = values[np.isfinite(values)]
+        if len(told) > 0.9 * len(values):
+            low, high = np.percentile(told, edges)
+            found[name] = Interval(float(low), float(high))
+    return found
+
+
+def replicate(evidence: Evidence, seed: int = 0, rounds: int = ROUNDS) -> Replicates:
+    """Every figure on `rounds` draws: (rounds,) float64 by name, NaN where a draw cannot tell; nothing of few people.
+
+    Names: "accuracy", "eer", "rank1", and the FARs of `FARS` for the TAR there. The same seed draws the same people, so
+    that two models measured on the same faces can be compared draw by draw.
+    """
+    if not evidence.many_people:
+        return {}
+    people = int(evidence.people.max()) + 1
+    random = np.random.default_rng(seed)
+    draws = random.multinomial(people, np.full(people, 1 / people), size=rounds).astype(np.float64)
+    rows = [dict(_figures(evidence, weights)) for weights in draws]
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _least(vectors: NDArray[np.float32], people: Sequence[str], measured: Verification) -> float:
+    """The similarity from which impostor pairs are kept: below every threshold that a draw may come to."""
+    impostors = all_pairs(vectors, people).impostors
+    if not len(impostors):
+        return 1.0
+    share = min(1.0, max(_TAIL, 2 * (measured.eer or 0) + _TAIL))
+    least = float(np.quantile(impostors, 1 - share))
+    return least if measured.threshold is None else min(least, measured.threshold)
+
+
+def _decisions(
+    vectors: NDArray[np.float32], folds: Sequence[Sequence[Pair]], threshold: float | None
+) -> tuple[Located, NDArray[np.bool_]]:
+    """The pairs of the folds, and whether the mean threshold decides them rightly."""
+    pairs = [pair for fold in folds for pair in fold] if threshold is not None else []
+    first = np.array([pair.first for pair in pairs], np.intp)
+    second = np.array([pair.second for pair in pairs], np.intp)
+    scores = np.einsum("nd,nd->n", vectors[first], vectors[second])
+    same = np.array([pair.same for pair in pairs], np.bool_)
+    return Located(first, second, scores), (scores >= np.float32(threshold or 0)) == same
+
+
+def _descending(pairs: Located) -> Located:
+    return pairs[np.argsort(-pairs.scores, kind="stable")]
+
+
+def _figures(evidence: Evidence, weights: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
+    """The figures when every person counts as often as `weights` (p,) says."""
+    faces = weights[evidence.people]
+    genuine, impostors = evidence.genuine, evidence.impostors
+    # a person's own pairs count as often as he was drawn, not the square of it
+    kept = np.append(0.0, np.cumsum(faces[genuine.first]))
+    passing = np.append(0.0, np.cumsum(faces[impostors.first] * faces[impostors.second]))
+    of_person = np.bincount(evidence.people, faces)
+    strangers = (of_person.sum() ** 2 - (of_person**2).sum()) / 2
+    kept, passing = kept / (kept[-1] or np.nan), passing / (strangers or np.nan)
+    yield "eer", _eer(evidence, kept, passing)
+    for name, far in FARS.items():
+        yield name, _tar(evidence, kept, passing, far) if evidence.measured.tar[name] is not None else np.nan
+    yield "accuracy", _accuracy(evidence, faces, kept, passing)
+    asked = faces * (evidence.recognised >= 0)
+    yield "rank1", float(asked @ (evidence.recognised == 1) / asked.sum()) if asked.any() else np.nan
+
+
+def _tar(evidence: Evidence, kept: NDArray[np.float64], passing: NDArray[np.float64], far: float) -> float:
+    """The share of genuine pairs above the first impostor pair that is too much."""
+    too_much = int(np.searchsorted(passing[1:], far, side="right"))
+    if too_much == len(evidence.impostors):
+        return np.nan  # the draw's threshold lies below what was kept
+    limit = evidence.impostors.scores[too_much]
+    return float(kept[np.searchsorted(-evidence.genuine.scores, -limit, side="left")])
+
+
+def _eer(evidence: Evidence, kept: NDArray[np.float64], passing: NDArray[np.float64]) -> float:
+    """Where the rates cross, looked for at the genuine similarities."""
+    thresholds = evidence.genuine.scores[::-1]
+    rejected = 1 - kept[::-1][:-1]  # below each of them
+    accepted = passing[np.searchsorted(-evidence.impostors.scores, -thresholds, side="right")]
+    return crossing(np.append(accepted, 0.0), np.append(rejected - rejected[0], 1.0))
+
+
+def _accuracy(
+    evidence: Evidence,
+    faces: NDArray[np.float64],
+    kept: NDArray[np.float64],
+    passing: NDArray[np.float64],
+) -> float:
+    """As it was measured: over the pairs of the folds, or over all, both kinds weighing the same."""
+    threshold = evidence.measured.threshold
+    if threshold is None:
+        return np.nan
+    if len(evidence.decided):
+        first, second = evidence.decided.first, evidence.decided.second
+        same = evidence.people[first] == evidence.people[second]
+        weights = faces[first] * np.where(same, 1.0, faces[second])
+        return float(weights @ evidence.rightly / weights.sum()) if weights.any() else np.nan
+    limit = -np.float32(threshold)
+    accepted = kept[np.searchsorted(-evidence.genuine.scores, limit, side="right")]
+    wrongly = passing[np.searchsorted(-evidence.impostors.scores, limit, side="right")]
+    return float(accepted + 1 - wrongly) / 2

@@ -1,0 +1,146 @@
+"""Pairs to verify with, made from a data set: every pair of one person, and pairs of two drawn by lot."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
+from math import comb
+from pathlib import Path
+
+import numpy as np
+
+from chueok.errors import OperationFailed, UsageError
+from chueok.flow.foreign import refuse_foreign
+from chueok.lab.checkpoint import replacing
+from chueok.lab.comparisons import Pair
+from chueok.lab.datasets import Dataset
+from chueok.lab.evaluate import notes
+from chueok.lab.faces import read_faces
+from chueok.lab.pair_files import COLUMNS
+from chueok.measures import Counted, PairsSummary
+from chueok.records import Note
+from chueok.settings import Settings
+from chueok.vision.reader import NETWORKS, ReaderSource
+
+
+def write_pairs(
+    dataset: Dataset,
+    path: Path,
+    settings: Settings,
+    *,
+    negatives: int | None = 0,
+    folds: int = 1,
+    seed: int = 0,
+    source: ReaderSource = NETWORKS,
+    progress: Counted = lambda read, pictures: None,
+) -> Iterator[Note | PairsSummary]:
+    """Write the pairs of the pictures that show a face as a table: file_x, file_y, Decision (yes, no), fold.
+
+    negatives, folds, seed: see `make_pairs`. Pictures without a face are named, and in no pair. Raises UsageError where
+    `path` is somebody's file or there are too few people, OperationFailed.
+    """
+    started = time.monotonic()
+    _check_place(path)
+    faces = read_faces(replace(dataset, folds=()), settings, source=source, progress=progress)
+    yield from notes(faces)
+    made = make_pairs(faces.people, negatives=negatives, folds=folds, seed=seed)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for number, fold in enumerate(made, 1):
+        for pair in fold:
+            names = faces.pictures[pair.first].name, faces.pictures[pair.second].name
+            table.writerow((*names, "yes" if pair.same else "no", number))
+    try:
+        with replacing(path) as file:
+            file.write(text.getvalue().encode())
+    except OSError as error:
+        raise OperationFailed(
+            f"the pairs cannot be written to {path}: {error.strerror or error}; make room or give another --out"
+        ) from error
+    positive = sum(pair.same for fold in made for pair in fold)
+    yield PairsSummary(
+        file=path,
+        people=len(set(faces.people)),
+        pictures=len(dataset.pictures),
+        faceless=len(faces.faceless),
+        unreadable=len(faces.unreadable),
+        positive=positive,
+        negative=sum(map(len, made)) - positive,
+        folds=folds,
+        seconds=time.monotonic() - started,
+    )
+
+
+def make_pairs(
+    people: Sequence[str], *, negatives: int | None = 0, folds: int = 1, seed: int = 0
+) -> list[list[Pair]]:
+    """Pairs of pictures, fold by fold; people[i] is who picture i shows.
+
+    Nobody is in two folds, and folds have about as many pairs of one person each. negatives: pairs of two people to
+    draw in all; 0: as many as there are of one person; None: all of them. Where a fold has fewer, it gets what it has.
+    The same seed makes the same pairs. Raises UsageError where a fold would have no pair of one person, or one person
+    only.
+    """
+    random = np.random.default_rng(seed)
+    groups = _dealt(people, folds, random)
+    made = []
+    for group in groups:
+        pictures = [row for row, person in enumerate(people) if person in group]
+        same = [
+            Pair(*pair, same=True) for pair in combinations(pictures, 2) if people[pair[0]] == people[pair[1]]
+        ]
+        if not same or len(group) < 2:
+            raise UsageError(
+                f"{len(set(people))} people are too few for {folds} folds, each with two people and two pictures of "
+                "one; give fewer --folds"
+            )
+        wanted = len(same) if negatives == 0 else None if negatives is None else -(-negatives // folds)
+        made.append(same + _strangers(people, pictures, wanted, random))
+    return made
+
+
+def _dealt(people: Sequence[str], folds: int, random: np.random.Generator) -> list[set[str]]:
+    """The people of each fold, as many in each: dealt forth and back, those with most pictures first."""
+    counts = Counter(people)
+    names = sorted(counts)
+    random.shuffle(names)
+    names.sort(key=lambda name: -counts[name])
+    turn = [*range(folds), *reversed(range(folds))]
+    groups: list[set[str]] = [set() for _ in range(folds)]
+    for place, name in enumerate(names):
+        groups[turn[place % len(turn)]].add(name)
+    return groups
+
+
+def _strangers(
+    people: Sequence[str], pictures: Sequence[int], wanted: int | None, random: np.random.Generator
+) -> list[Pair]:
+    """Pairs of two people among these pictures: so many drawn by lot, or all."""
+    counts = Counter(people[row] for row in pictures)
+    there = comb(len(pictures), 2) - sum(comb(count, 2) for count in counts.values())
+    if wanted is None or 2 * wanted >= there:
+        every = [pair for pair in combinations(pictures, 2) if people[pair[0]] != people[pair[1]]]
+        if wanted is not None and wanted < there:
+            every = [every[row] for row in np.sort(random.choice(there, wanted, replace=False))]
+        return [Pair(*pair, same=False) for pair in every]
+    drawn: dict[tuple[int, int], None] = {}
+    while len(drawn) < wanted:
+        one, other = sorted(random.choice(len(pictures), 2, replace=False).tolist())
+        pair = pictures[one], pictures[other]
+        if people[pair[0]] != people[pair[1]]:
+            drawn[pair] = None
+    return [Pair(*pair, same=False) for pair in drawn]
+
+
+def _check_place(path: Path) -> None:
+    """Raise UsageError where the table would take the place of somebody's file."""
+    try:
+        refuse_foreign(path, ",".join(COLUMNS).encode(), "`chueok lab pairs`", "another --out")
+    except OSError as error:
+        raise OperationFailed(f"{path} cannot be read: {error.strerror}; give another --out") from error
