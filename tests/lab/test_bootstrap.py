@@ -31,7 +31,7 @@ def folds_of(people: list[str]) -> list[list[Pair]]:
         for row in range(0, len(people), 3)
         for other in (row + 1, (row + 7) % len(people))
     ]
-    return [pairs[::2], pairs[1::2]]
+    return [pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]]
 
 
 @pytest.mark.parametrize("with_folds", [False, True])
@@ -43,8 +43,7 @@ def test_everybody_drawn_once_gives_the_figures_themselves(with_folds: bool) -> 
     assert drawn["eer"] == pytest.approx(measured.eer, abs=2e-3)
     assert drawn["1e-2"] == pytest.approx(measured.tar["1e-2"], abs=2e-3)
     assert drawn["rank1"] == pytest.approx(measured.rank1)
-    if not with_folds:  # with folds every pair is decided by the mean threshold, a little off its fold's own
-        assert drawn["accuracy"] == pytest.approx(measured.accuracy)
+    assert drawn["accuracy"] == pytest.approx(measured.accuracy)
 
 
 def test_a_person_drawn_twice_counts_twice_and_never_as_his_own_stranger() -> None:
@@ -69,15 +68,15 @@ def test_the_same_seed_draws_the_same_people() -> None:
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
-    everything = crowd(4000, 2, seed=0)
+    everything = crowd(1500, 3, seed=0)
     truth = verify(*everything).eer
     assert truth is not None
     held = 0
-    for seed in range(40):
+    for seed in range(20):
         vectors, people = crowd(60, 4, seed=100 + seed)
-        found = intervals(replicate(gather(vectors, people, [], verify(vectors, people)), seed))["eer"]
+        found = intervals(replicate(gather(vectors, people, [], verify(vectors, people)), seed, 100))["eer"]
         held += found.low <= truth <= found.high
-    assert 32 <= held <= 40
+    assert held >= 16
 
 
 def test_what_cannot_be_told_has_no_interval() -> None:

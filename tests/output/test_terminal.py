@@ -213,6 +213,7 @@ accuracy                   -1.00  -2.00 to -0.50  worse
 equal error rate           -2.00  -3.00 to -1.00  better
 TAR at FAR 1e-2            +0.10  -1.00 to +2.00  no difference told
 rank-1                     +0.00                  too few
+
 wrote 1,972 pairs of one person and 1,972 of two in 10 folds, of 749 people, to p.csv; 1 picture without a face; \
 measure with them: `chueok lab evaluate DATASET --pairs p.csv`
 measured 1 model on 1,583 pictures, 1 without a face, of 1 data set, in 1 min 01 s

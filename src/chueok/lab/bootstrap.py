@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chueok.lab.comparisons import Located, Pair, all_pairs, genuine_pairs, impostor_pairs, numbered
-from chueok.lab.verification import FARS, crossing, recognised
+from chueok.lab.comparisons import Located, Pair, all_pairs, genuine_pairs, impostor_pairs, numbered, of_pairs
+from chueok.lab.verification import FARS, crossing, fold_thresholds, recognised
 from chueok.measures import Interval, Verification
 
 if TYPE_CHECKING:
@@ -106,13 +106,16 @@ def _least(vectors: NDArray[np.float32], people: Sequence[str], measured: Verifi
 def _decisions(
     vectors: NDArray[np.float32], folds: Sequence[Sequence[Pair]], threshold: float | None
 ) -> tuple[Located, NDArray[np.bool_]]:
-    """The pairs of the folds, and whether the mean threshold decides them rightly."""
-    pairs = [pair for fold in folds for pair in fold] if threshold is not None else []
-    first = np.array([pair.first for pair in pairs], np.intp)
-    second = np.array([pair.second for pair in pairs], np.intp)
+    """The pairs of the folds, and which of them were decided rightly; none where there was nothing to decide."""
+    told = folds if threshold is not None else ()
+    limits = [threshold] if len(told) == 1 else fold_thresholds([of_pairs(vectors, fold) for fold in told])
+    pairs = [(pair, limit) for fold, limit in zip(told, limits or (), strict=True) for pair in fold]
+    first = np.array([pair.first for pair, _ in pairs], np.intp)
+    second = np.array([pair.second for pair, _ in pairs], np.intp)
     scores = np.einsum("nd,nd->n", vectors[first], vectors[second])
-    same = np.array([pair.same for pair in pairs], np.bool_)
-    return Located(first, second, scores), (scores >= np.float32(threshold or 0)) == same
+    same = np.array([pair.same for pair, _ in pairs], np.bool_)
+    accepted = scores >= np.array([limit for _, limit in pairs], np.float32)
+    return Located(first, second, scores), accepted == same
 
 
 def _descending(pairs: Located) -> Located:

@@ -133,9 +133,19 @@ def by_folds(
 ) -> tuple[float, Decisions, float] | tuple[None, None, None]:
     """Each fold decided by the threshold best on the others: mean threshold, all decisions, mean accuracy.
 
-    None where a fold is empty, or the others hold no genuine pair.
+    None where `fold_thresholds` are.
     """
-    thresholds, decided = [], []
+    thresholds = fold_thresholds(folds)
+    if thresholds is None:
+        return None, None, None
+    decided = [_decide(fold, threshold) for fold, threshold in zip(folds, thresholds, strict=True)]
+    accuracy = float(np.mean([one.accuracy for one in decided]))
+    return float(np.mean(thresholds)), sum(decided[1:], decided[0]), accuracy
+
+
+def fold_thresholds(folds: Sequence[Similarities]) -> list[float] | None:
+    """For each fold the threshold best on the others; None where one is empty, or its others hold no genuine pair."""
+    thresholds = []
     for number, fold in enumerate(folds):
         others = [*folds[:number], *folds[number + 1 :]]
         threshold, _ = at_peak(
@@ -145,11 +155,9 @@ def by_folds(
             )
         )
         if threshold is None or not len(fold.genuine) + len(fold.impostors):
-            return None, None, None
+            return None
         thresholds.append(threshold)
-        decided.append(_decide(fold, threshold))
-    accuracy = float(np.mean([one.accuracy for one in decided]))
-    return float(np.mean(thresholds)), sum(decided[1:], decided[0]), accuracy
+    return thresholds
 
 
 def at_peak(pairs: Similarities, *, balanced: bool = False) -> tuple[float, Decisions] | tuple[None, None]:

@@ -148,7 +148,7 @@ def comparisons_table(comparisons: Sequence[ModelsCompared], verbose: bool = Fal
         for row in change_rows(record):
             table.add_row(*row)
         parts += ["", Text(names, style="bold"), table]
-    return Group(*parts)
+    return Group(*parts, "")
 
 
 def networks_table(forms: Sequence[NetworkMeasured], verbose: bool = False) -> Table:
