@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from chueok.store.index.exact import ExactIndex
     from chueok.vision.pool import ReadingPool
 
-_CATALOG = "catalog.sqlite"
-OWN_FILES = (f"{_CATALOG}*", *INDEX_FILES, "lock")  # no more: what else is in a folder is its owner's
+CATALOG = "catalog.sqlite"
+OWN_FILES = (f"{CATALOG}*", *INDEX_FILES, "lock")  # no more: what else is in a folder is its owner's
 CATCH_UP = 20_000  # faces that are not in the index file yet, read one by one; beyond, all are read in one go
 
 
@@ -175,7 +175,7 @@ class Library:
             self._open_reader,
             settings.jobs or cores(),
             settings.photo_seconds,
-            settings.worker_megabytes if settings.device == "cpu" else None,
+            None if self._source.accelerator(settings) else settings.worker_megabytes,
             answers=PhotoReading,
         )
         self._pools.append(pool)
@@ -297,7 +297,7 @@ def open_library(
         overrides["library"] = Path(path)
     settings = dataclasses.replace(settings, **overrides)
     settings = dataclasses.replace(settings, library=settings.library.expanduser().absolute())
-    catalog_path = settings.library / _CATALOG
+    catalog_path = settings.library / CATALOG
     if not catalog_path.exists():
         if not create:
             raise NoLibrary(
@@ -321,7 +321,7 @@ def open_library(
 
 def is_library(folder: Path) -> bool:
     """Whether there is a library in a folder."""
-    return (folder / _CATALOG).is_file()
+    return (folder / CATALOG).is_file()
 
 
 def _model_of(catalog: Catalog, settings: Settings, *, switch: bool) -> ModelCard:

@@ -125,7 +125,6 @@ class ModelsCompared:
 class PairsSummary:
     """The last event of making pairs."""
 
-    file: Path
     people: int
     pictures: int
     faceless: int

@@ -18,7 +18,7 @@ from tests.vision import portraits
 
 from chueok.errors import ModelMissing
 from chueok.flow.people import FaceChoice, enroll
-from chueok.lab.comparisons import Pair
+from chueok.lab.comparisons import Comparisons, Pair, numbered
 from chueok.lab.datasets import Dataset, LabelledPicture, open_dataset
 from chueok.lab.evaluate import Asked, evaluate
 from chueok.lab.faces import Faces, read_faces, recut
@@ -101,10 +101,11 @@ def test_folds_keep_the_pairs_whose_faces_were_found(tmp_path: Path, settings: S
 
 def test_any_embedding_of_the_crops_can_be_measured(dataset: Dataset, settings: Settings) -> None:
     faces = read_faces(dataset, settings, source=FAKES)
-    measured = verify(mean_colours(faces.crops), faces.people, faces.folds)
+    measured = verify(Comparisons(mean_colours(faces.crops), numbered(faces.people)), faces.folds)
     assert (measured.accuracy, measured.accuracy_by, measured.rank1) == (1.0, "peak", 1.0)
     assert (measured.genuine, measured.impostors, measured.tar) == (2, 4, NOTHING)
-    assert verify(mean_colours(faces.crops[::-1].copy()[[0, 2, 1, 3]]), faces.people).rank1 == 0.0
+    mixed = mean_colours(faces.crops[::-1].copy()[[0, 2, 1, 3]])
+    assert verify(Comparisons(mixed, numbered(faces.people))).rank1 == 0.0
 
 
 def test_another_cut_keeps_people_and_places(dataset: Dataset, settings: Settings) -> None:
@@ -308,10 +309,24 @@ def test_a_librarys_enrolled_people_are_a_data_set(tmp_path: Path, settings: Set
             enroll(library, name, [photos / path], FaceChoice(number=number))
         enroll(library, "dad", [photos / "both.png"], FaceChoice(number=2))
     dataset = open_dataset(settings.library)
-    both, again = (str(photos / "both.png") + f" ({name})" for name in ("dad", "mom"))
-    assert [(picture.name, picture.person) for picture in dataset.pictures] == [
-        (both, "dad"), (again, "mom"), (str(photos / "dad.png"), "dad"), (str(photos / "mom.png"), "mom"),
-    ]  # fmt: skip
-    faces = read_faces(dataset, replace(settings, library=tmp_path / "other"), source=FAKES)
+    assert {picture.name: picture.path.name for picture in dataset.pictures} == {
+        "dad/1": "dad.png", "dad/2": "both.png", "mom/1": "both.png", "mom/2": "mom.png",
+    }  # fmt: skip
+    passing = replace(settings, library=tmp_path / "other")
+    faces = read_faces(dataset, passing, source=FAKES)
     colours = [tuple(crop[56, 56].tolist()) for crop in faces.crops]
-    assert colours == [PEOPLE[name] for name in ("dad", "mom", "dad", "mom")]
+    assert colours == [PEOPLE[name] for name in ("dad", "dad", "mom", "mom")]
+    (photos / "mom.png").write_bytes((photos / "dad.png").read_bytes())
+    faces = read_faces(dataset, passing, source=FAKES)
+    assert faces.unreadable == (("mom/2", "it is another picture than was enrolled"),)
+
+
+def test_people_whose_second_picture_has_no_face_leave_nothing_to_tell_but_what_there_is(
+    tmp_path: Path, settings: Settings, install: Callable[[str, Recipe], ModelCard]
+) -> None:
+    tree: Tree = {"p00/2.png": [], **{f"p{number:02}/1.png": ["mom"] for number in range(12)}}
+    dataset = open_dataset(make_tree(tmp_path / "set", tree))
+    model = LabModel(install("aligned", Recipe("arcface", 112)), settings.models)
+    _, record, _ = evaluate([dataset], [model], settings, source=FAKES)
+    assert isinstance(record, ModelEvaluated)
+    assert (record.verification.genuine, record.verification.eer, record.intervals) == (0, None, {})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from chueok.errors import UsageError
+from chueok.lab.comparisons import Comparisons
 from chueok.lab.slices import MIXED, Slicing, measure_slices, read_columns, turned
 from chueok.measures import SliceMeasured
 from chueok.records import Box, Detection
@@ -34,28 +36,58 @@ def test_a_pair_counts_as_the_worse_of_its_pictures_and_by_a_column_as_what_both
     kinds = np.array([0, 1, 0, 1])
     size = Slicing("size", ("large", "small"), kinds, ordered=True)
     glasses = Slicing("glasses", ("no", "yes", MIXED), kinds, ordered=False)
-    found = measure_slices(vectors, ["mom", "mom", "dad", "dad"], 0.79, [size, glasses])
-    assert found == (
-        SliceMeasured("size", "large", 0, 1, None, 0.0),
-        SliceMeasured("size", "small", 2, 3, 1.0, 1 / 3),  # 0.96 between the two small ones
-        SliceMeasured("glasses", "no", 0, 1, None, 0.0),
-        SliceMeasured("glasses", "yes", 0, 1, None, 1.0),
-        SliceMeasured("glasses", MIXED, 2, 2, 1.0, 0.0),
+    few = Comparisons(vectors, np.array([0, 0, 1, 1]))
+    counts = [
+        (one.by, one.kind, one.genuine, one.impostors) for one in measure_slices(few, 0.79, [size, glasses])
+    ]
+    assert counts == [
+        ("size", "large", 0, 1), ("size", "small", 2, 3),
+        ("glasses", "no", 0, 1), ("glasses", "yes", 0, 1), ("glasses", MIXED, 2, 2),
+    ]  # fmt: skip
+    # two people, forty times the same pictures: pairs of one person are 1 and 0.8, of two 0, 0.6 and 0.96
+    many = Comparisons(np.tile(vectors, (40, 1)), np.tile([0, 0, 1, 1], 40))
+    repeated = Slicing("size", size.kinds, np.tile(kinds, 40), ordered=True)
+    large, small = measure_slices(many, 0.79, [repeated])
+    assert (large.tar, large.far) == (1.0, None)  # of 1,600 impostor pairs 1 % is less than 30
+    assert (small.impostors, small.tar) == (4800, 1.0)
+    assert small.far == pytest.approx(1 / 3)
+
+
+def test_a_share_of_few_pairs_is_not_told() -> None:
+    vectors = np.tile(np.array([[1, 0], [0, 1]], np.float32), (5, 1))
+    way = Slicing("size", ("any",), np.zeros(10, np.intp), ordered=True)
+    assert measure_slices(Comparisons(vectors, np.tile([0, 1], 5)), 0.5, [way]) == (
+        SliceMeasured("size", "any", 20, 25, None, None),
     )
 
 
-def test_a_table_sorts_pictures_by_its_columns(tmp_path: Path) -> None:
-    (tmp_path / "ages.csv").write_text(
-        "\ufeffpicture,age,hat\na/1.jpg,child\n\n김/2.jpg,adult,yes\n", "utf-8"
-    )
-    assert read_columns(tmp_path / "ages.csv") == {
+PICTURES = ["a/1.jpg", unicodedata.normalize("NFD", "김/2.jpg")]
+
+
+def test_a_table_sorts_pictures_by_its_columns_however_their_names_are_spelt(tmp_path: Path) -> None:
+    text = "\ufeffpicture,age,hat\r\na/1.jpg,child\r\n\r\n김/2.jpg,adult,yes\r\n"
+    (tmp_path / "ages.csv").write_bytes(text.encode())
+    assert read_columns(tmp_path / "ages.csv", PICTURES) == {
         "age": {"a/1.jpg": "child", "김/2.jpg": "adult"},
         "hat": {"a/1.jpg": "", "김/2.jpg": "yes"},
     }
 
 
-@pytest.mark.parametrize("text", ["", "picture\n1.jpg\n", "\xff\xfe"])
-def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "t.csv").write_bytes(text.encode("latin-1"))
-    with pytest.raises(UsageError, match=r"no column to sort by|cannot be read as a table"):
-        read_columns(tmp_path / "t.csv")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no columns to sort by"),
+        ("picture\n1.jpg\n", "no columns to sort by"),
+        ("picture,age,age\na/1.jpg,1,2\n", "two of one title"),
+        (
+            "picture,age\nb/1.jpg,1\n",
+            "names no picture of the data set; its first column has names as 'a/1.jpg'",
+        ),
+    ],
+)
+def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(UsageError, match=words):
+        read_columns(tmp_path / "t.csv", PICTURES)
+    with pytest.raises(UsageError, match="cannot be read as a table"):
+        read_columns(tmp_path, PICTURES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from chueok.lab.comparisons import Pair, Similarities, all_pairs, genuine_pairs, impostor_pairs
+from chueok.lab.comparisons import Comparisons, Pair, Similarities, numbered
 from chueok.lab.verification import (
     area_under_roc,
     at_peak,
     by_folds,
     equal_error_rate,
     rank1,
+    recognised,
     roc,
     tar_at,
     threshold_at,
@@ -45,6 +47,10 @@ def near(*numbers: float) -> Any:
     return pytest.approx(numbers if len(numbers) > 1 else numbers[0])
 
 
+def pairs_of(vectors: NDArray[np.float32], people: Sequence[str]) -> Comparisons:
+    return Comparisons(vectors, numbered(people))
+
+
 def unit(*degrees: float) -> NDArray[np.float32]:
     """Points on the circle."""
     angles = np.radians(degrees)
@@ -55,7 +61,7 @@ def test_everything_at_once_by_hand() -> None:
     vectors = unit(0, 60, 90, 180)
     people = ["mom", "mom", "dad", "dad"]
     folds = [[Pair(0, 1, same=True), Pair(0, 3, same=False)], [Pair(2, 3, same=True), Pair(1, 2, same=False)]]
-    measured = verify(vectors, people, folds)
+    measured = verify(pairs_of(vectors, people), folds)
     # fold 1: 0.5 and -1; fold 2: 0 and 0.87. Fold 1 is decided by 0 (both right), fold 2 by 0.5 (both wrong)
     assert measured == Verification(
         accuracy=0.5,
@@ -79,22 +85,22 @@ def test_everything_at_once_by_hand() -> None:
 
 
 def test_without_folds_accuracy_is_the_peak_of_both_kinds_of_pairs_weighing_the_same() -> None:
-    measured = verify(unit(0, 10, 90, 95, 5), ["mom", "mom", "dad", "dad", "ex"])
+    measured = verify(pairs_of(unit(0, 10, 90, 95, 5), ["mom", "mom", "dad", "dad", "ex"]))
     assert (measured.accuracy_by, measured.compared_genuine, measured.compared_impostors) == ("peak", 2, 8)
     # from cos 10 degrees up both genuine pairs pass, and 2 of 8 impostor pairs: the ex is near both of mom's pictures
     assert (measured.accuracy, measured.threshold) == near((1 + 6 / 8) / 2, np.cos(np.radians(10)))
 
 
-def test_a_single_fold_is_its_own_peak() -> None:
+def test_a_single_fold_is_its_own_peak_and_both_kinds_weigh_the_same() -> None:
     fold = [Pair(0, 1, same=True), Pair(0, 2, same=False), Pair(1, 2, same=False)]
-    measured = verify(unit(0, 30, 90), ["mom", "mom", "dad"], [fold])
+    measured = verify(pairs_of(unit(0, 30, 90), ["mom", "mom", "dad"]), [fold])
     assert (measured.accuracy, measured.accuracy_by) == (1.0, "peak")
     assert measured.threshold == pytest.approx(np.cos(np.radians(30)))
     assert (measured.compared_genuine, measured.compared_impostors) == (1, 2)
 
 
 def test_nobody_is_nothing_to_say() -> None:
-    measured = verify(np.empty((0, 2), np.float32), [], [[], []])
+    measured = verify(pairs_of(np.empty((0, 2), np.float32), []), [[], []])
     assert measured == Verification(
         accuracy=None, accuracy_by="folds", threshold=None, precision=None, recall=None, f1=None, compared_genuine=0,
         compared_impostors=0, eer=None, auc=None, tar=NOTHING, thresholds=NOTHING, genuine=0, impostors=0, rank1=None,
@@ -158,7 +164,7 @@ def test_without_a_threshold_or_genuine_pairs_there_is_no_true_accept_rate() -> 
 
 
 def test_what_is_given_depends_on_the_number_of_impostor_pairs() -> None:
-    measured = verify(unit(*np.linspace(0, 350, 80)), [str(row // 2) for row in range(80)])
+    measured = verify(pairs_of(unit(*np.linspace(0, 350, 80)), [str(row // 2) for row in range(80)]))
     assert measured.impostors == 3_120
     assert {far for far, rate in measured.tar.items() if rate is not None} == {"1e-2"}
     assert {far for far, similarity in measured.thresholds.items() if similarity is not None} == {"1e-2"}
@@ -169,7 +175,7 @@ def test_every_two_rows_are_compared_once() -> None:
     vectors = chance.standard_normal((1500, 4)).astype(np.float32)  # more than one block
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     names = chance.integers(0, 500, 1500).astype(str).tolist()
-    found = all_pairs(vectors, names)
+    found = pairs_of(vectors, names).similarities()
     upper = np.triu(np.ones((1500, 1500), np.bool_), 1)
     same = np.array(names)[:, None] == np.array(names)
     every = vectors @ vectors.T
@@ -180,9 +186,9 @@ def test_every_two_rows_are_compared_once() -> None:
 
 def test_rank_1_asks_only_people_with_two_pictures_and_about_them() -> None:
     # dad's single picture lies nearest to mom's, but has no second one: he is neither asked nor answered
-    assert rank1(unit(0, 20, 8), ["mom", "mom", "dad"]) == (1.0, 2)
-    assert rank1(unit(0, 20, 8, 90), ["mom", "mom", "dad", "dad"]) == (0.0, 4)
-    assert rank1(unit(0, 90), ["mom", "dad"]) == (None, 0)
+    assert rank1(recognised(pairs_of(unit(0, 20, 8), ["mom", "mom", "dad"]))) == (1.0, 2)
+    assert rank1(recognised(pairs_of(unit(0, 20, 8, 90), ["mom", "mom", "dad", "dad"]))) == (0.0, 4)
+    assert rank1(recognised(pairs_of(unit(0, 90), ["mom", "dad"]))) == (None, 0)
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=2, max_size=9), st.integers(0, 99))
@@ -196,12 +202,15 @@ def test_rank_1_is_what_looking_at_every_pair_says(people: list[str], seed: int)
         for row in several
     }
     right = [people[row] == people[other] for row, other in nearest.items()]
-    assert rank1(vectors, people) == (float(np.mean(right)) if right else None, len(several))
+    assert rank1(recognised(pairs_of(vectors, people))) == (
+        float(np.mean(right)) if right else None,
+        len(several),
+    )
 
 
 @given(st.lists(st.sampled_from("ab"), max_size=8))
 def test_pairs_are_counted_by_kind(people: list[str]) -> None:
-    measured = verify(unit(*range(len(people))).reshape(-1, 2), people)
+    measured = verify(pairs_of(unit(*range(len(people))).reshape(-1, 2), people))
     kinds = [one == other for one, other in combinations(people, 2)]
     assert (measured.genuine, measured.impostors) == (kinds.count(True), kinds.count(False))
 
@@ -258,7 +267,15 @@ def test_precision_recall_and_f1_are_scikit_learns(genuine: list[float], imposto
 
 def test_pairs_are_found_again_by_their_rows() -> None:
     vectors, people = unit(0, 5, 90, 100), ["mom", "mom", "dad", "ex"]
-    genuine, impostors = genuine_pairs(vectors, people), impostor_pairs(vectors, people, 0.5)
+    pairs = pairs_of(vectors, people)
+    genuine, impostors = pairs.genuine(), pairs.impostors(0.5)
     assert (genuine.first.tolist(), genuine.second.tolist()) == ([0], [1])
     assert (impostors.first.tolist(), impostors.second.tolist()) == ([2], [3])
     assert impostors.scores.tolist() == [near(np.cos(np.radians(10)))]
+
+
+def test_of_a_list_nothing_counts_but_its_pairs() -> None:
+    listed = (Pair(0, 1, same=True), Pair(1, 2, same=False), Pair(0, 3, same=False))
+    measured = verify(Comparisons(unit(0, 10, 90, 180), numbered(list("aabc")), listed), [listed])
+    assert (measured.genuine, measured.impostors, measured.rank1, measured.probes) == (1, 2, None, 0)
+    assert (measured.accuracy, measured.eer, measured.auc) == (1.0, 0.0, 1.0)

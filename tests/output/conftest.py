@@ -146,7 +146,7 @@ RECORDS: tuple[Record, ...] = (
             "rank1": Difference(0.0, None),
         },
     ),
-    PairsSummary(Path("p.csv"), 749, 1583, 1, 0, 1972, 1972, 10, 31.0),
+    PairsSummary(749, 1583, 1, 0, 1972, 1972, 10, 31.0),
     EvaluateSummary(1, 1, 1583, 1, 0, 61.2),
     NetworkMeasured("ours", 7_646_595, 5.123, None, None),
     NetworkMeasured("int8", 1_964_546, 1.9, 0.99871, 0.9965),

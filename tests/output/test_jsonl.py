@@ -72,7 +72,7 @@ LINES = (
     '{"schema":1,"type":"comparison","dataset":"faces/lfw","model":"lite","baseline":"mobilefacenet","changes":'
     '{"accuracy":{"change":-0.01,"interval":[-0.02,-0.005]},"eer":{"change":-0.02,"interval":[-0.03,-0.01]},'
     '"1e-2":{"change":0.001,"interval":[-0.01,0.02]},"rank1":{"change":0.0,"interval":null}}}',
-    '{"schema":1,"type":"summary","command":"lab pairs","file":"p.csv","people":749,"pictures":1583,"faceless":1,'
+    '{"schema":1,"type":"summary","command":"lab pairs","people":749,"pictures":1583,"faceless":1,'
     '"unreadable":0,"positive":1972,"negative":1972,"folds":10,"seconds":31.0}',
     '{"schema":1,"type":"summary","command":"lab evaluate","datasets":1,"models":1,"pictures":1583,'
     '"faceless":1,"unreadable":0,"seconds":61.2}',

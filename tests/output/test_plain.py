@@ -55,8 +55,8 @@ mom: learned from ref.jpg (face of 130 x 150 pixels)
 enrolled mom from 1 reference in 0.40 s; find the photos: `chueok find mom`
 a.jpg -> out/a.jpg
 copied 12 photos to out (3 already there, 1 failed)
-wrote 1,972 pairs of one person and 1,972 of two in 10 folds, of 749 people, to p.csv; 1 picture without a face; \
-measure with them: `chueok lab evaluate DATASET --pairs p.csv`
+wrote 1,972 pairs of one person and 1,972 of two in 10 folds, of 749 people; 1 picture without a face; \
+measure with them: `chueok lab evaluate DATASET --pairs FILE`
 measured 1 model on 1,583 pictures, 1 without a face, of 1 data set, in 1 min 01 s
 calibrated with 400 crops, compared on 1,000 others in 27.5 s; install it: `chueok model fetch int8 --from to/int8.toml`
 16,000 views: loss 0.4123, similarity to the teacher 0.7006, after 3 min 34 s

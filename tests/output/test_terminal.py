@@ -204,8 +204,8 @@ similarity at 1e-5              too few
 rank-1                          80.00 %
 ms a face                          2.41
 
-In brackets: where a figure lies with 95 % confidence, people drawn by lot; “too few”: fewer than 30
-impostor pairs would pass.
+In brackets: where a figure lies with 95 % confidence, people drawn by lot, where ten or more have
+two pictures; “too few”: fewer than 30 pairs of two people would pass.
 
 lite against mobilefacenet, faces/lfw
                   change, points            95 %
@@ -214,8 +214,8 @@ equal error rate           -2.00  -3.00 to -1.00  better
 TAR at FAR 1e-2            +0.10  -1.00 to +2.00  no difference told
 rank-1                     +0.00                  too few
 
-wrote 1,972 pairs of one person and 1,972 of two in 10 folds, of 749 people, to p.csv; 1 picture without a face; \
-measure with them: `chueok lab evaluate DATASET --pairs p.csv`
+wrote 1,972 pairs of one person and 1,972 of two in 10 folds, of 749 people; 1 picture without a face; \
+measure with them: `chueok lab evaluate DATASET --pairs FILE`
 measured 1 model on 1,583 pictures, 1 without a face, of 1 data set, in 1 min 01 s
 model    size  ms a face  similarity  worst 1 %
 ours   7.6 MB       5.12

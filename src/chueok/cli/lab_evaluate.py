@@ -13,7 +13,7 @@ from chueok.cli import options
 from chueok.cli.app import lab_app
 from chueok.cli.session import Session, command, to_the_end
 from chueok.errors import ExitCode, NoLibrary, UsageError
-from chueok.measures import EvaluateSummary, ModelEvaluated
+from chueok.measures import EvaluateSummary, ModelEvaluated, ModelsCompared
 from chueok.output.counting import counting
 from chueok.output.evaluation_page import page_file, write_page
 from chueok.output.report import report_file, write_report
@@ -128,10 +128,15 @@ def _measure(session: Session, given: _Given, jobs: int | None, *, json: bool, c
     settings = session.settings(jobs=jobs)
     names = dict.fromkeys(given.models)
     models = [find_lab_model(name, settings) for name in names]
-    opened = [open_dataset(path, given.pairs) for path in dict.fromkeys(given.datasets)]
-    columns = {} if given.by is None else read_columns(given.by)
+    paths = dict.fromkeys(given.datasets)
+    if given.pairs is not None and len(paths) > 1:
+        raise UsageError("--pairs names the pictures of one data set; give one")
+    opened = [open_dataset(path, given.pairs) for path in paths]
+    pictures = {picture.name for dataset in opened for picture in dataset.pictures}
+    columns = {} if given.by is None else read_columns(given.by, pictures)
     asked = Asked(given.seed, columns, portrayed=given.html is not None, compared=compared)
-    evaluations = []
+    evaluations: list[ModelEvaluated] = []
+    comparisons: list[ModelsCompared] = []
     unreadable = 0
     with ExitStack() as stack:
         file = None if given.report is None else stack.enter_context(report_file(given.report))
@@ -143,14 +148,16 @@ def _measure(session: Session, given: _Given, jobs: int | None, *, json: bool, c
         ):
             if isinstance(event, ModelEvaluated):
                 evaluations.append(event)
+            if isinstance(event, ModelsCompared):
+                comparisons.append(event)
             if isinstance(event, EvaluateSummary):
                 unreadable = event.unreadable
             with to_the_end("all models were measured"):
                 output.show(event)
         if file is not None:
-            write_report(file, evaluations)
+            write_report(file, evaluations, comparisons)
         if page is not None:
-            write_page(page, evaluations)
+            write_page(page, evaluations, comparisons)
     return ExitCode.SOME_UNREADABLE if unreadable else 0
 
 

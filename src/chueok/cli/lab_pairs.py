@@ -13,6 +13,7 @@ from chueok.cli.session import Session, command, to_the_end
 from chueok.errors import ExitCode, UsageError
 from chueok.measures import PairsSummary
 from chueok.output.counting import counting
+from chueok.output.private import private_file
 
 Out = Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="Where the pairs go.")]
 Negatives = Annotated[
@@ -51,16 +52,17 @@ def pairs(
     it. Pictures in which no face is found are named, and in no pair. The same seed makes the same pairs.
     """
     from chueok.lab.datasets import open_dataset
+    from chueok.lab.pair_files import COLUMNS
     from chueok.lab.pairs import write_pairs
 
     wanted = _count(negatives)
     settings = session.settings(jobs=jobs)
     opened = open_dataset(dataset)
     unreadable = 0
-    with session.output(json=json) as output:
+    with private_file(out, ",".join(COLUMNS).encode()) as file, session.output(json=json) as output:
         progress = counting(output, "finding faces", "pictures")
         for event in write_pairs(
-            opened, out, settings, negatives=wanted, folds=folds, seed=seed, progress=progress
+            opened, file, settings, negatives=wanted, folds=folds, seed=seed, progress=progress
         ):
             if isinstance(event, PairsSummary):
                 unreadable = event.unreadable

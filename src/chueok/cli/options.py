@@ -207,7 +207,8 @@ MODEL_OR_MANIFEST = "A model of `chueok model list`, or a TOML manifest beside i
 DataSet = Annotated[
     Path,
     typer.Argument(
-        metavar="DATASET", help="A folder with a folder per person, or LFW's pairs.txt and pictures."
+        metavar="DATASET",
+        help="A folder with a folder per person, LFW's pairs.txt and pictures, or a library with people enrolled.",
     ),
 ]
 Original = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_OR_MANIFEST)]

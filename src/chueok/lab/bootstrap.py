@@ -1,8 +1,9 @@
-"""How sure a figure is: everything measured again on people drawn by lot. Pure numbers, no I/O.
+"""How sure a figure is: rates counted again on people drawn by lot. Pure numbers, no I/O.
 
 Pairs that share a person are not independent, so people are drawn, with replacement, and bring their pictures along
 (Bolle, Ratha and Pankanti 2004, "Error analysis of pattern recognition systems: the subsets bootstrap"). Who is drawn
-twice counts twice, but is never compared with himself as with a stranger.
+twice counts twice, but is never compared with himself as with a stranger. Thresholds at a FAR are found anew on every
+draw; the threshold of an accuracy, and who was taken for whom at rank 1, stay as they were measured.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chueok.lab.comparisons import Located, Pair, all_pairs, genuine_pairs, impostor_pairs, numbered, of_pairs
+from chueok.lab.comparisons import Comparisons, Located, Pair, Similarities, located, of_pairs
 from chueok.lab.verification import FARS, crossing, fold_thresholds, recognised
 from chueok.measures import Interval, Verification
 
@@ -35,6 +36,7 @@ class Evidence:
     people: NDArray[np.intp]  # (n,) who each face shows, numbers from 0
     genuine: Located  # every pair of one person, the most similar first
     impostors: Located  # the most similar pairs of two people, the most similar first: a share of them all
+    is_list: bool  # whether the impostors are all that count, being listed
     decided: Located  # pairs of the folds; none without folds
     rightly: NDArray[np.bool_]  # which of those were decided rightly
     recognised: NDArray[np.int8]  # (n,) as verification.recognised
@@ -42,26 +44,28 @@ class Evidence:
 
     @property
     def many_people(self) -> bool:
-        """Whether there are enough people to draw from."""
-        return len(self.people) > 0 and int(self.people.max()) + 1 >= _FEWEST_PEOPLE
+        """Whether enough people have two pictures: who is drawn then changes little by one of them."""
+        return len(np.unique(self.people[self.genuine.first])) >= _FEWEST_PEOPLE
 
 
 def gather(
-    vectors: NDArray[np.float32],
-    people: Sequence[str],
+    comparisons: Comparisons,
     folds: Sequence[Sequence[Pair]],
     measured: Verification,
+    everything: Similarities,
 ) -> Evidence:
-    """The evidence behind `measured`, which is `verify(vectors, people, folds)`."""
-    least = _least(vectors, people, measured)
-    decided, rightly = _decisions(vectors, folds, measured.threshold)
+    """The evidence behind `measured`, which is `verify(comparisons, folds)`; everything: comparisons.similarities()."""
+    is_list = comparisons.listed is not None
+    impostors = comparisons.impostors(-1.0 if is_list else _least(everything, measured))
+    decided, rightly = _decisions(comparisons.vectors, folds, measured.threshold)
     return Evidence(
-        people=numbered(people),
-        genuine=_descending(genuine_pairs(vectors, people)),
-        impostors=_descending(impostor_pairs(vectors, people, least)),
+        people=comparisons.people,
+        genuine=comparisons.genuine(),
+        impostors=impostors,
+        is_list=is_list,
         decided=decided,
         rightly=rightly,
-        recognised=recognised(vectors, people),
+        recognised=np.full(len(comparisons.people), -1, np.int8) if is_list else recognised(comparisons),
         measured=measured,
     )
 
@@ -93,13 +97,12 @@ def replicate(evidence: Evidence, seed: int = 0, rounds: int = ROUNDS) -> Replic
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _least(vectors: NDArray[np.float32], people: Sequence[str], measured: Verification) -> float:
+def _least(everything: Similarities, measured: Verification) -> float:
     """The similarity from which impostor pairs are kept: below every threshold that a draw may come to."""
-    impostors = all_pairs(vectors, people).impostors
-    if not len(impostors):
+    if not len(everything.impostors):
         return 1.0
     share = min(1.0, max(_TAIL, 2 * (measured.eer or 0) + _TAIL))
-    least = float(np.quantile(impostors, 1 - share))
+    least = float(np.quantile(everything.impostors, 1 - share))
     return least if measured.threshold is None else min(least, measured.threshold)
 
 
@@ -110,27 +113,20 @@ def _decisions(
     told = folds if threshold is not None else ()
     limits = [threshold] if len(told) == 1 else fold_thresholds([of_pairs(vectors, fold) for fold in told])
     pairs = [(pair, limit) for fold, limit in zip(told, limits or (), strict=True) for pair in fold]
-    first = np.array([pair.first for pair, _ in pairs], np.intp)
-    second = np.array([pair.second for pair, _ in pairs], np.intp)
-    scores = np.einsum("nd,nd->n", vectors[first], vectors[second])
+    decided = located(vectors, [pair for pair, _ in pairs])
     same = np.array([pair.same for pair, _ in pairs], np.bool_)
-    accepted = scores >= np.array([limit for _, limit in pairs], np.float32)
-    return Located(first, second, scores), accepted == same
-
-
-def _descending(pairs: Located) -> Located:
-    return pairs[np.argsort(-pairs.scores, kind="stable")]
+    accepted = decided.scores >= np.array([limit for _, limit in pairs], np.float32)
+    return decided, accepted == same
 
 
 def _figures(evidence: Evidence, weights: NDArray[np.float64]) -> Iterator[tuple[str, float]]:
-    """The figures when every person counts as often as `weights` (p,) says."""
+    """The figures when every person counts as often as `weights` (p,) says; NaN where there is nothing to count."""
     faces = weights[evidence.people]
     genuine, impostors = evidence.genuine, evidence.impostors
     # a person's own pairs count as often as he was drawn, not the square of it
     kept = np.append(0.0, np.cumsum(faces[genuine.first]))
     passing = np.append(0.0, np.cumsum(faces[impostors.first] * faces[impostors.second]))
-    of_person = np.bincount(evidence.people, faces)
-    strangers = (of_person.sum() ** 2 - (of_person**2).sum()) / 2
+    strangers = passing[-1] if evidence.is_list else _strangers(evidence, faces)
     kept, passing = kept / (kept[-1] or np.nan), passing / (strangers or np.nan)
     yield "eer", _eer(evidence, kept, passing)
     for name, far in FARS.items():
@@ -140,21 +136,40 @@ def _figures(evidence: Evidence, weights: NDArray[np.float64]) -> Iterator[tuple
     yield "rank1", float(asked @ (evidence.recognised == 1) / asked.sum()) if asked.any() else np.nan
 
 
+def _strangers(evidence: Evidence, faces: NDArray[np.float64]) -> float:
+    """How many pairs of two people there are."""
+    of_person = np.bincount(evidence.people, faces)
+    return float((of_person.sum() ** 2 - (of_person**2).sum()) / 2)
+
+
 def _tar(evidence: Evidence, kept: NDArray[np.float64], passing: NDArray[np.float64], far: float) -> float:
     """The share of genuine pairs above the first impostor pair that is too much."""
     too_much = int(np.searchsorted(passing[1:], far, side="right"))
     if too_much == len(evidence.impostors):
         return np.nan  # the draw's threshold lies below what was kept
     limit = evidence.impostors.scores[too_much]
-    return float(kept[np.searchsorted(-evidence.genuine.scores, -limit, side="left")])
+    return float(kept[_passing(evidence.genuine, limit, above=True)])
 
 
 def _eer(evidence: Evidence, kept: NDArray[np.float64], passing: NDArray[np.float64]) -> float:
-    """Where the rates cross, looked for at the genuine similarities."""
-    thresholds = evidence.genuine.scores[::-1]
-    rejected = 1 - kept[::-1][:-1]  # below each of them
-    accepted = passing[np.searchsorted(-evidence.impostors.scores, -thresholds, side="right")]
-    return crossing(np.append(accepted, 0.0), np.append(rejected - rejected[0], 1.0))
+    """Where the rates cross, at the same corners as verification.equal_error_rate has them."""
+    limits = np.unique(evidence.genuine.scores)
+    if not len(limits) or np.isnan(kept[-1]) or np.isnan(passing[-1]):
+        return np.nan
+    corners = [
+        (
+            passing[_passing(evidence.impostors, limits, above)],
+            1 - kept[_passing(evidence.genuine, limits, above)],
+        )
+        for above in (False, True)
+    ]
+    accepted, rejected = (np.stack(rates, axis=1).ravel() for rates in zip(*corners, strict=True))
+    return crossing(accepted, rejected)
+
+
+def _passing(pairs: Located, limit: NDArray[np.float32] | np.float32, above: bool) -> NDArray[np.intp]:
+    """How many pairs, the most similar first, reach a limit, or lie above it."""
+    return np.asarray(np.searchsorted(-pairs.scores, -limit, side="left" if above else "right"))
 
 
 def _accuracy(
@@ -163,16 +178,26 @@ def _accuracy(
     kept: NDArray[np.float64],
     passing: NDArray[np.float64],
 ) -> float:
-    """As it was measured: over the pairs of the folds, or over all, both kinds weighing the same."""
+    """As it was measured: over the pairs of several folds, or with both kinds weighing the same."""
     threshold = evidence.measured.threshold
     if threshold is None:
         return np.nan
     if len(evidence.decided):
-        first, second = evidence.decided.first, evidence.decided.second
-        same = evidence.people[first] == evidence.people[second]
-        weights = faces[first] * np.where(same, 1.0, faces[second])
-        return float(weights @ evidence.rightly / weights.sum()) if weights.any() else np.nan
-    limit = -np.float32(threshold)
-    accepted = kept[np.searchsorted(-evidence.genuine.scores, limit, side="right")]
-    wrongly = passing[np.searchsorted(-evidence.impostors.scores, limit, side="right")]
+        return _of_decided(evidence, faces)
+    limit = np.float32(threshold)
+    accepted = kept[_passing(evidence.genuine, limit, above=False)]
+    wrongly = passing[_passing(evidence.impostors, limit, above=False)]
     return float(accepted + 1 - wrongly) / 2
+
+
+def _of_decided(evidence: Evidence, faces: NDArray[np.float64]) -> float:
+    """The share of the folds' pairs decided rightly; of a single fold the mean of both kinds' shares."""
+    first, second = evidence.decided.first, evidence.decided.second
+    same = evidence.people[first] == evidence.people[second]
+    weights = faces[first] * np.where(same, 1.0, faces[second])
+    kinds = [np.ones_like(same)] if evidence.measured.accuracy_by == "folds" else [same, ~same]
+    totals = [weights @ kind for kind in kinds]
+    if not all(totals):
+        return np.nan
+    shares = [weights @ (kind & evidence.rightly) / total for kind, total in zip(kinds, totals, strict=True)]
+    return float(np.mean(shares))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from chueok.errors import UsageError
 from chueok.flow.paths import as_path, real
 from chueok.flow.walk import is_photo_name
+from chueok.lab.comparisons import Pair
 from chueok.lab.crops import archived
 from chueok.lab.pair_files import Folds, nfc, read_pairs
-from chueok.library import is_library, open_library
-from chueok.records import Box
+from chueok.library import CATALOG, is_library
+from chueok.records import Box, Reference
+from chueok.store.catalog import Catalog
 
 PAIRS, ARCHIVE = "pairs.txt", "images.tar"
 _LAYOUT = (
@@ -27,11 +30,12 @@ _LAYOUT = (
 class LabelledPicture:
     """A picture and who it shows."""
 
-    name: str  # below the data set's folder; no two are alike
+    name: str  # below the data set's folder, or a library's `person/number`; no two are alike
     person: str  # NFC
     path: Path  # links followed; of a picture in an archive: as if that were a folder
     data: bytes | None = field(default=None, repr=False)  # the content of one in an archive
     face: Box | None = None  # where the face is, in pixels of the upright picture; None: in the middle
+    sha256: bytes | None = None  # what the content must be; None: anything
 
     def read(self) -> bytes:
         """The file's content. Raises UnreadablePhoto."""
@@ -47,6 +51,9 @@ class Dataset:
     path: Path
     pictures: tuple[LabelledPicture, ...]  # by name
     folds: Folds = ()  # numbers count `pictures`
+    only_folds: bool = (
+        False  # whether nothing is known of other pairs; then people are who is one by the pairs
+    )
     loose: tuple[str, ...] = ()  # pictures that lie beside the people's folders: nobody's, left out
 
     @property
@@ -60,7 +67,7 @@ def open_dataset(path: Path | str, pairs: Path | None = None) -> Dataset:
 
     A person's pictures may lie in sub-folders; hidden files and folders, and files not named as pictures, are passed
     over. pairs: a file of pairs to compare (see pair_files), instead of the data set's own; it makes a data set of any
-    folder of pictures, where a person is who is one with whom. Raises UsageError, saying what a data set must look
+    folder of pictures. Raises UsageError, saying what a data set must look
     like.
     """
     folder = as_path(path)
@@ -119,30 +126,28 @@ def _is_picture(path: PurePath | str) -> bool:
 
 
 def _enrolled(folder: Path) -> Dataset:
-    """The references of the people whom a library knows. Raises UsageError, OperationFailed."""
-    with open_library(folder, create=False) as library:
-        faces = library.catalog.faces
-        pictures = []
-        for person in library.catalog.people.all():
-            on = faces.pictures_of(reference.face_id for reference in person.references)
-            known = {
-                face.id: face for shown in faces.of_pictures(set(on.values())).values() for face in shown
-            }
-            pictures += [
-                LabelledPicture(
-                    str(reference.source),
-                    nfc(person.name),
-                    real(reference.source),
-                    face=known[reference.face_id].detection.box,
-                )
-                for reference in person.references
-            ]
-    repeated = {name for name, count in Counter(picture.name for picture in pictures).items() if count > 1}
-    named = [
-        replace(picture, name=f"{picture.name} ({picture.person})") if picture.name in repeated else picture
-        for picture in pictures
-    ]
-    return Dataset(folder, tuple(sorted(named, key=lambda picture: picture.name)))
+    """The references of the people whom a library knows, named `person/number`. Raises ChueokError."""
+    with closing(Catalog(folder / CATALOG)) as catalog:
+        pictures = [
+            picture
+            for person in catalog.people.all()
+            for number, reference in enumerate(person.references, 1)
+            for picture in _reference(catalog, f"{nfc(person.name)}/{number}", reference)
+        ]
+    return Dataset(folder, tuple(pictures))
+
+
+def _reference(catalog: Catalog, name: str, reference: Reference) -> Iterator[LabelledPicture]:
+    """The picture of a reference, and where in it the face is."""
+    for face_id, picture_id in catalog.faces.pictures_of([reference.face_id]).items():
+        (face,) = (face for face in catalog.faces.of_pictures([picture_id])[picture_id] if face.id == face_id)
+        yield LabelledPicture(
+            name,
+            name.rpartition("/")[0],
+            real(reference.source),
+            face=face.detection.box,
+            sha256=catalog.faces.sha256(picture_id),
+        )
 
 
 # ---- LFW -----------------------------------------------------------------------------------------
@@ -188,23 +193,29 @@ def _of_nobody(folder: Path) -> Dataset:
 
 
 def _with_pairs(dataset: Dataset, path: Path) -> Dataset:
-    """The data set with the pairs of a file. Raises UsageError."""
-    numbers = {nfc(picture.name): number for number, picture in enumerate(dataset.pictures)}
-    stems: dict[str, int] = {}
-    for number, picture in enumerate(dataset.pictures):
-        stem = nfc(Path(picture.name).stem)
-        if stems.setdefault(stem, number) != number and path.name == PAIRS:
-            other = dataset.pictures[stems[stem]].name
-            raise UsageError(f"{dataset.path} has two pictures {stem}: {other} and {picture.name}")
-    folds = read_pairs(path, numbers, stems)
+    """The data set with the pairs of a file. Raises UsageError.
+
+    Where a decision contradicts the folders these are not people's; then nothing counts but the pairs.
+    """
     pictures = dataset.pictures
-    if not any(picture.person for picture in pictures):
-        pictures = _people_of_pairs(pictures, folds)
-    return replace(dataset, pictures=pictures, folds=folds)
+    folds = read_pairs(path, [picture.name for picture in pictures])
+    if pictures[0].person and all(
+        pair.same == (pictures[pair.first].person == pictures[pair.second].person)
+        for fold in folds
+        for pair in fold
+    ):
+        return replace(dataset, folds=folds)
+    listed = sorted({number for fold in folds for pair in fold for number in (pair.first, pair.second)})
+    place = {number: row for row, number in enumerate(listed)}
+    folds = tuple(
+        tuple(Pair(place[pair.first], place[pair.second], pair.same) for pair in fold) for fold in folds
+    )
+    named = _people_of_pairs([pictures[number] for number in listed], folds)
+    return replace(dataset, pictures=named, folds=folds, loose=(), only_folds=True)
 
 
-def _people_of_pairs(pictures: tuple[LabelledPicture, ...], folds: Folds) -> tuple[LabelledPicture, ...]:
-    """The pictures, each shown person called by the first picture that pairs make one with it."""
+def _people_of_pairs(pictures: Sequence[LabelledPicture], folds: Folds) -> tuple[LabelledPicture, ...]:
+    """The pictures; who is one with whom by the pairs is called by the first of those pictures."""
     of = list(range(len(pictures)))
 
     def first(number: int) -> int:
@@ -215,4 +226,6 @@ def _people_of_pairs(pictures: tuple[LabelledPicture, ...], folds: Folds) -> tup
     for pair in (pair for fold in folds for pair in fold if pair.same):
         low, high = sorted((first(pair.first), first(pair.second)))
         of[high] = low
-    return tuple(replace(picture, person=nfc(pictures[first(n)].name)) for n, picture in enumerate(pictures))
+    return tuple(
+        replace(picture, person=nfc(pictures[first(number)].name)) for number, picture in enumerate(pictures)
+    )

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from chueok.lab.bootstrap import Replicates, gather, intervals, replicate
 from chueok.lab.compare import compared
-from chueok.lab.comparisons import all_pairs
+from chueok.lab.comparisons import Comparisons, numbered
 from chueok.lab.datasets import Dataset
 from chueok.lab.faces import Faces, read_faces, recut
 from chueok.lab.figures import hardest, portray, roc_points
 from chueok.lab.models import LabModel
-from chueok.lab.slices import measure_slices, slicings
+from chueok.lab.slices import Columns, measure_slices, slicings
 from chueok.lab.timing import milliseconds
 from chueok.lab.verification import verify
 from chueok.measures import Counted, EvaluateSummary, ModelEvaluated, ModelsCompared, Verification
 from chueok.records import Note
 from chueok.settings import Settings
 from chueok.vision.reader import NETWORKS, ReaderSource
-
-if TYPE_CHECKING:
-    pass
 
 _NAMED = 5  # pictures named in a note; --json names all
 _ROUNDS = 20  # of timing: 40 calls, 0.1 s for a small model; the median's jitter is then a few per cent
@@ -36,7 +32,7 @@ class Asked:
     """How much an evaluation shall say."""
 
     seed: int = 0  # of the draws behind intervals
-    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # slices.read_columns
+    columns: Columns = field(default_factory=dict)
     portrayed: bool = False  # draw what a page shows
     compared: bool = False  # say what changes from the first model to the others
 
@@ -61,8 +57,7 @@ def evaluate(
     started = time.monotonic()
     for model in models:
         model.check()
-    for model in models if datasets else ():
-        yield from map(Note, source.prepare(model.card, replace(settings, models=model.folder)))
+    yield from map(Note, _prepared(models if datasets else (), settings, source))
     pictures = faceless = unreadable = 0
     for dataset in datasets:
         faces = read_faces(dataset, settings, source=source, progress=progress)
@@ -78,6 +73,16 @@ def evaluate(
             yield compared(record, drawn, *measured[0])
     seconds = time.monotonic() - started
     yield EvaluateSummary(len(datasets), len(models), pictures, faceless, unreadable, seconds)
+
+
+def _prepared(models: Sequence[LabModel], settings: Settings, source: ReaderSource) -> Iterator[str]:
+    """What has to be done before the models can be used, each step named once, before it is taken."""
+    said = set()
+    for model in models:
+        for step in source.prepare(model.card, replace(settings, models=model.folder)):
+            if step not in said:
+                yield step
+            said.add(step)
 
 
 def _told_apart(models: Sequence[LabModel], names: Sequence[str]) -> list[str]:
@@ -98,14 +103,14 @@ def _evaluated(
     if not model.takes_aligned_crops:
         faces = recut(faces, embedder.crop, settings)
     timed = [milliseconds([embedder], crop, _ROUNDS, clock=clock)[0] for crop in faces.crops[:1]]
-    vectors, people = embedder.embed(list(faces.crops)), faces.people
-    everything = all_pairs(vectors, people)
-    measured = verify(vectors, people, faces.folds)
-    evidence = gather(vectors, people, faces.folds, measured)
+    listed = tuple(pair for fold in faces.folds for pair in fold) if faces.dataset.only_folds else None
+    comparisons = Comparisons(embedder.embed(list(faces.crops)), numbered(faces.people), listed)
+    everything, measured = comparisons.similarities(), verify(comparisons, faces.folds)
+    evidence = gather(comparisons, faces.folds, measured, everything)
+    drawn = replicate(evidence, asked.seed)
     points, hard = roc_points(everything), hardest(evidence, faces)
     sliced_at = _slicing_threshold(measured)
     ways = [] if sliced_at is None else slicings(faces, asked.columns)
-    drawn = replicate(evidence, asked.seed)
     record = ModelEvaluated(
         dataset=faces.dataset.path,
         model=called,
@@ -120,7 +125,7 @@ def _evaluated(
         seed=asked.seed,
         intervals=intervals(drawn),
         sliced_at=sliced_at,
-        slices=measure_slices(vectors, people, sliced_at or 0, ways),
+        slices=measure_slices(comparisons, sliced_at or 0, ways),
         roc=points,
         hardest=hard,
         portrayed=portray(everything, measured.threshold, points, hard, faces) if asked.portrayed else None,

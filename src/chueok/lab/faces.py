@@ -96,7 +96,7 @@ def read_faces(
         crops=np.empty((0, TEMPLATE_PIXELS, TEMPLATE_PIXELS, 3), np.uint8),
         faceless=tuple(picture.name for picture, faces in seen.items() if faces == ()),
         unreadable=tuple(
-            (picture.name, str(found[picture.path])) for picture, faces in seen.items() if faces is None
+            (picture.name, _reason(found[picture.path])) for picture, faces in seen.items() if faces is None
         ),
     )
     return recut(faces, lambda image, face: arcface_crop(image, face.landmarks), settings)
@@ -133,12 +133,18 @@ def _find_faces(
     return found
 
 
+def _reason(reading: PhotoReading | UnreadablePhoto) -> str:
+    """Why there is nothing to be seen."""
+    return str(reading) if isinstance(reading, UnreadablePhoto) else "it is another picture than was enrolled"
+
+
 def _seen(picture: LabelledPicture, reading: PhotoReading | UnreadablePhoto) -> Seen | None:
     """The faces in a picture, the one nearest to where it must be, sideways and upwards together, first.
 
-    That is the middle of the picture, or of the box the data set knows. None where the file cannot be read.
+    That is the middle of the picture, or of the box the data set knows. None where the file cannot be read, or is
+    another than it was.
     """
-    if isinstance(reading, UnreadablePhoto):
+    if isinstance(reading, UnreadablePhoto) or picture.sha256 not in (None, reading.sha256):
         return None
     known = picture.face or Box(0, 0, reading.width, reading.height)
     middle = known.x + known.width / 2, known.y + known.height / 2

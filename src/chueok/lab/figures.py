@@ -56,12 +56,13 @@ def hardest(evidence: Evidence, faces: Faces) -> tuple[HardPair, ...]:
 def _without_repeats(pairs: Located) -> list[int]:
     shown: set[int] = set()
     rows: list[int] = []
-    for row, pair in enumerate(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)):
-        if len(rows) == _HARDEST:
-            break
+    for row in range(len(pairs)):
+        pair = int(pairs.first[row]), int(pairs.second[row])
         if shown.isdisjoint(pair):
             shown.update(pair)
             rows.append(row)
+        if len(rows) == _HARDEST:
+            break
     return rows
 
 
@@ -89,7 +90,7 @@ def _densities(pairs: Similarities, threshold: float | None) -> bytes:
     """Both kinds of pairs as Gaussian kernel densities (Scott's rule, scipy's default), as SVG."""
     figure, axes = _figure("similarity", "density")
     for scores, name in ((pairs.impostors, "two people"), (pairs.genuine, "one person")):
-        if len(np.unique(scores)) > 1:
+        if len(scores) and scores.min() < scores.max():
             places, density = kernel_density(scores)
             axes.fill_between(places, density, alpha=0.35)
             axes.plot(places, density, label=f"{name} ({len(scores):,} pairs)")

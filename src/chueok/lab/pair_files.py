@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from chueok.errors import UsageError
@@ -13,59 +14,97 @@ from chueok.lab.comparisons import Pair
 Folds = tuple[tuple[Pair, ...], ...]
 
 COLUMNS = ("file_x", "file_y", "Decision", "fold")
+_TITLES = ",".join(COLUMNS[:3])
 _SAME, _DIFFERENT = ("yes", "true", "1", "same"), ("no", "false", "0", "different")
 
 
-def read_pairs(path: Path, numbers: Mapping[str, int], stems: Mapping[str, int]) -> Folds:
+def read_pairs(path: Path, names: Sequence[str]) -> Folds:
     """The pairs in a file, fold by fold; their numbers are the pictures'.
 
-    numbers: of pictures by their names below the data set's folder, which a table uses. stems: by the names of their
-    files without the ending, as Abel_Pacheco_0001, which LFW's format means. Raises UsageError.
+    names: of the pictures, below the data set's folder. A table uses them; LFW's format means their files without
+    folder and ending, as Abel_Pacheco_0001. Raises UsageError.
     """
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")  # a file name need not be UTF-8
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read as pairs: {error.strerror}") from error
+    try:
+        rows = list(_rows(text))
+    except csv.Error as error:
         raise UsageError(f"{path} cannot be read as pairs: {error}") from error
-    if lines and lines[0].startswith(",".join(COLUMNS[:2])):
-        return _table(path, lines, numbers)
-    return _lfw(path, lines, stems)
+    if rows and rows[0][1][:2] == list(COLUMNS[:2]):
+        return _table(path, rows, _numbered(path, names, nfc))
+    return _lfw(path, text.split("\n"), names)
 
 
-def _table(path: Path, lines: Sequence[str], numbers: Mapping[str, int]) -> Folds:
-    """`file_x,file_y,Decision` and, where there are folds, `fold`. Raises UsageError."""
-    folds: dict[str, list[Pair]] = {}
-    for line, row in enumerate(csv.DictReader(lines), 2):
-        decision = (row.get("Decision") or "").strip().lower()
-        if decision not in (*_SAME, *_DIFFERENT):
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a CSV file by their numbers."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    for row in reader:
+        if row:
+            yield reader.line_num, row
+
+
+def _numbered(path: Path, names: Sequence[str], called: Callable[[str], str]) -> dict[str, int]:
+    """Pictures by what the file calls them. Raises UsageError where it calls two the same."""
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(names):
+        first = numbers.setdefault(called(name), number)
+        if first != number:
             raise UsageError(
-                f"{path}, line {line}: the decision is {decision!r}; it takes yes or no: one person, or two"
+                f"the data set has two pictures {called(name)}: {names[first]} and {name}; {path} cannot tell them "
+                "apart"
             )
-        try:
-            first, second = (numbers[nfc(row[column] or "")] for column in COLUMNS[:2])
-        except KeyError as error:
-            raise UsageError(
-                f"{path}, line {line} names {error.args[0]}, but there is no such picture in the data set"
-            ) from error
-        folds.setdefault(row.get("fold") or "", []).append(Pair(first, second, decision in _SAME))
+    return numbers
+
+
+def _table(path: Path, rows: Sequence[tuple[int, list[str]]], numbers: Mapping[str, int]) -> Folds:
+    """`file_x,file_y,Decision` and, where there are folds, `fold`. Raises UsageError."""
+    titles = rows[0][1]
+    if COLUMNS[2] not in titles:
+        raise UsageError(f"{path} has no column {COLUMNS[2]}; its first line must be `{_TITLES}`")
+    folds: dict[str, list[Pair]] = {}
+    decided: dict[frozenset[int], bool] = {}
+    for line, row in rows[1:]:
+        cells = dict(zip(titles, [*row, *[""] * len(titles)], strict=False))
+        pair = _decided(f"{path}, line {line}", cells, numbers)
+        if decided.setdefault(frozenset((pair.first, pair.second)), pair.same) != pair.same:
+            raise UsageError(f"{path}, line {line} contradicts an earlier one about the same two pictures")
+        folds.setdefault(cells.get(COLUMNS[3], ""), []).append(pair)
     if not folds:
-        raise UsageError(f"{path} has no pairs; its lines are `{','.join(COLUMNS[:3])}`")
-    return tuple(tuple(pairs) for pairs in folds.values())
+        raise UsageError(f"{path} has no pairs; its lines are `{_TITLES}`")
+    return tuple(tuple(dict.fromkeys(pairs)) for pairs in folds.values())
 
 
-def _lfw(path: Path, lines: Sequence[str], numbers: Mapping[str, int]) -> Folds:
+def _decided(line: str, cells: Mapping[str, str], numbers: Mapping[str, int]) -> Pair:
+    """One line of a table. Raises UsageError."""
+    decision = cells[COLUMNS[2]].strip().lower()
+    if decision not in (*_SAME, *_DIFFERENT):
+        raise UsageError(f"{line}: the decision is {decision!r}; it takes yes or no: one person, or two")
+    names = [nfc(cells[column]) for column in COLUMNS[:2]]
+    for name in names:
+        if name not in numbers:
+            raise UsageError(f"{line} names {name!r}, but there is no such picture in the data set")
+    first, second = sorted(numbers[name] for name in names)
+    if first == second:
+        raise UsageError(f"{line} compares {names[0]!r} with itself")
+    return Pair(first, second, decision in _SAME)
+
+
+def _lfw(path: Path, lines: Sequence[str], names: Sequence[str]) -> Folds:
     """The folds of a pairs.txt. Raises UsageError.
 
     Its first line says how many folds there are and how many pairs of either kind each has (one number: of a single
     fold); the others are pairs.
     """
     try:
-        first, *rest = lines
-        *folds, each = (int(number) for number in first.split())
+        *folds, each = (int(number) for number in lines[0].split())
     except ValueError as error:
         raise UsageError(
-            f"{path} does not begin with LFW's counts, as `10 300`, nor with `{','.join(COLUMNS[:3])}`"
+            f"{path} does not begin with LFW's counts, as `10 300`, nor with `{_TITLES}`"
         ) from error
-    pairs = [_pair(path, line, numbers) for line in rest if line.strip()]
+    numbers = _numbered(path, names, lambda name: nfc(Path(name).stem))
+    pairs = [_pair(path, line, numbers) for line in lines[1:] if line.strip()]
     wanted, size = sum(folds) if folds else 1, 2 * each
     if size < 1 or len(pairs) != wanted * size:
         raise UsageError(f"{path} promises {wanted} x {size} pairs, but has {len(pairs)}")
@@ -90,5 +129,5 @@ def _pair(path: Path, line: str, numbers: Mapping[str, int]) -> Pair:
 
 
 def nfc(text: str) -> str:
-    """A name by one spelling: NFC, since file systems and editors differ."""
+    """A name by one spelling, since file systems and editors differ."""
     return unicodedata.normalize("NFC", text)

@@ -10,13 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from math import comb
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from chueok.errors import OperationFailed, UsageError
-from chueok.flow.foreign import refuse_foreign
-from chueok.lab.checkpoint import replacing
+from chueok.errors import UsageError
 from chueok.lab.comparisons import Pair
 from chueok.lab.datasets import Dataset
 from chueok.lab.evaluate import notes
@@ -30,7 +28,7 @@ from chueok.vision.reader import NETWORKS, ReaderSource
 
 def write_pairs(
     dataset: Dataset,
-    path: Path,
+    file: BinaryIO,
     settings: Settings,
     *,
     negatives: int | None = 0,
@@ -42,30 +40,22 @@ def write_pairs(
     """Write the pairs of the pictures that show a face as a table: file_x, file_y, Decision (yes, no), fold.
 
     negatives, folds, seed: see `make_pairs`. Pictures without a face are named, and in no pair. Raises UsageError where
-    `path` is somebody's file or there are too few people, OperationFailed.
+    there are too few people, and what `read_faces` does.
     """
     started = time.monotonic()
-    _check_place(path)
+    make_pairs(
+        [picture.person for picture in dataset.pictures], negatives=1, folds=folds
+    )  # or all is for nothing
     faces = read_faces(replace(dataset, folds=()), settings, source=source, progress=progress)
     yield from notes(faces)
     made = make_pairs(faces.people, negatives=negatives, folds=folds, seed=seed)
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
+    file.write(as_line(COLUMNS))
     for number, fold in enumerate(made, 1):
         for pair in fold:
             names = faces.pictures[pair.first].name, faces.pictures[pair.second].name
-            table.writerow((*names, "yes" if pair.same else "no", number))
-    try:
-        with replacing(path) as file:
-            file.write(text.getvalue().encode())
-    except OSError as error:
-        raise OperationFailed(
-            f"the pairs cannot be written to {path}: {error.strerror or error}; make room or give another --out"
-        ) from error
+            file.write(as_line((*names, "yes" if pair.same else "no", str(number))))
     positive = sum(pair.same for fold in made for pair in fold)
     yield PairsSummary(
-        file=path,
         people=len(set(faces.people)),
         pictures=len(dataset.pictures),
         faceless=len(faces.faceless),
@@ -75,6 +65,13 @@ def write_pairs(
         folds=folds,
         seconds=time.monotonic() - started,
     )
+
+
+def as_line(cells: Sequence[str]) -> bytes:
+    """A line of a CSV file; a file name that is not UTF-8 keeps its bytes."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue().encode("utf-8", "surrogateescape")
 
 
 def make_pairs(
@@ -90,17 +87,22 @@ def make_pairs(
     random = np.random.default_rng(seed)
     groups = _dealt(people, folds, random)
     made = []
-    for group in groups:
-        pictures = [row for row, person in enumerate(people) if person in group]
+    of_person: dict[str, list[int]] = {}
+    for row, person in enumerate(people):
+        of_person.setdefault(person, []).append(row)
+    for number, group in enumerate(groups):
+        pictures = sorted(row for person in group for row in of_person[person])
         same = [
-            Pair(*pair, same=True) for pair in combinations(pictures, 2) if people[pair[0]] == people[pair[1]]
+            Pair(*pair, same=True) for person in sorted(group) for pair in combinations(of_person[person], 2)
         ]
         if not same or len(group) < 2:
             raise UsageError(
-                f"{len(set(people))} people are too few for {folds} folds, each with two people and two pictures of "
-                "one; give fewer --folds"
+                f"{len(of_person)} people are too few: each fold needs two people, and two pictures of one of them"
+                + ("; give fewer --folds" if folds > 1 else "")
             )
-        wanted = len(same) if negatives == 0 else None if negatives is None else -(-negatives // folds)
+        # of 10 pairs for 3 folds the first gets 4
+        wanted = negatives if negatives is None else (negatives + folds - 1 - number) // folds
+        wanted = len(same) if negatives == 0 else wanted
         made.append(same + _strangers(people, pictures, wanted, random))
     return made
 
@@ -136,11 +138,3 @@ def _strangers(
         if people[pair[0]] != people[pair[1]]:
             drawn[pair] = None
     return [Pair(*pair, same=False) for pair in drawn]
-
-
-def _check_place(path: Path) -> None:
-    """Raise UsageError where the table would take the place of somebody's file."""
-    try:
-        refuse_foreign(path, ",".join(COLUMNS).encode(), "`chueok lab pairs`", "another --out")
-    except OSError as error:
-        raise OperationFailed(f"{path} cannot be read: {error.strerror}; give another --out") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chueok.lab.comparisons import Pair, Similarities, all_pairs, blocks, numbered, of_pairs
+from chueok.lab.comparisons import Comparisons, Pair, Similarities, blocks, of_pairs
 from chueok.measures import Verification
 
 if TYPE_CHECKING:
@@ -63,26 +63,24 @@ class Decisions:
         return 2 * self.precision * self.recall / (self.precision + self.recall)
 
 
-def verify(
-    vectors: NDArray[np.float32], people: Sequence[str], folds: Sequence[Sequence[Pair]] = ()
-) -> Verification:
+def verify(comparisons: Comparisons, folds: Sequence[Sequence[Pair]] = ()) -> Verification:
     """Everything that can be said of embeddings whose people are known.
 
-    vectors: (n, d) float32, unit rows; people[i] is who vectors[i] shows. Accuracy, precision, recall and F1 are over
-    `folds` as LFW has it (Huang et al. 2007, "Labeled Faces in the Wild"), their decisions put together; with one fold
-    they are those of the peak over its pairs. With none they are those of the peak over all pairs, genuine and impostor
-    pairs weighing the same: nearly all pairs are impostors, and rejecting everything would be right for them. ROC
-    figures are over all pairs. Memory: some 20 bytes a pair, n * (n - 1) / 2 of them.
+    Accuracy is over `folds` as LFW has it (Huang et al. 2007, "Labeled Faces in the Wild"): the mean over the folds;
+    precision, recall and F1 are of all their decisions together. With one fold they are those of the peak over its
+    pairs, with none over all comparisons, and genuine and impostor pairs weigh the same: mostly nearly all pairs are
+    impostors, and rejecting everything would be right for them. All else is over all comparisons; rank-1 is told only
+    where these are not a list. Memory: some 12 bytes a comparison.
     """
-    everything = all_pairs(vectors, people)
-    parts = [of_pairs(vectors, fold) for fold in folds] or [everything]
+    everything = comparisons.similarities()
+    parts = [of_pairs(comparisons.vectors, fold) for fold in folds] or [everything]
     if len(parts) > 1:
         threshold, decisions, accuracy = by_folds(parts)
     else:
-        threshold, decisions = at_peak(parts[0], balanced=not folds)
+        threshold, decisions = at_peak(parts[0], balanced=True)
         accuracy = decisions.accuracy if decisions else None
     thresholds = {name: threshold_at(everything.impostors, far) for name, far in FARS.items()}
-    share, probes = rank1(vectors, people)
+    share, probes = (None, 0) if comparisons.listed is not None else rank1(recognised(comparisons))
     return Verification(
         accuracy=accuracy,
         accuracy_by="folds" if len(parts) > 1 else "peak",
@@ -103,26 +101,22 @@ def verify(
     )
 
 
-def rank1(vectors: NDArray[np.float32], people: Sequence[str]) -> tuple[float | None, int]:
-    """Leave one out: whether the most similar other picture shows the same person, and of how many pictures.
-
-    None where there is nobody to ask about; see `recognised`.
-    """
-    right = recognised(vectors, people)
+def rank1(right: NDArray[np.int8]) -> tuple[float | None, int]:
+    """The share of the answers of `recognised` that are right, and how many there are; None of none."""
     asked = right >= 0
     return (float(right[asked].mean()) if asked.any() else None), int(asked.sum())
 
 
-def recognised(vectors: NDArray[np.float32], people: Sequence[str]) -> NDArray[np.int8]:
+def recognised(comparisons: Comparisons) -> NDArray[np.int8]:
     """For every picture, 1 where the most similar other one shows the same person, 0 where it does not: (n,) int8.
 
     Only people with two pictures or more take part, as probes and as gallery; the others are -1.
     """
-    names = numbered(people)
+    names = comparisons.people
     several = np.flatnonzero((np.bincount(names) > 1)[names]) if len(names) else np.empty(0, np.intp)
     right = np.full(len(names), -1, np.int8)
     theirs = names[several]
-    for rows, scores in blocks(vectors[several]):
+    for rows, scores in blocks(comparisons.vectors[several]):
         scores[np.arange(len(rows)), rows] = -np.inf  # not itself
         right[several[rows]] = theirs[scores.argmax(axis=1)] == theirs[rows]
     return right

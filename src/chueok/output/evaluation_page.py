@@ -10,12 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 
-from chueok.measures import HardPair, ModelEvaluated, Portrayed
+from chueok.measures import HardPair, ModelEvaluated, ModelsCompared, Portrayed
 from chueok.output.evaluation_rows import (
     PEAK,
     SURE,
     about_dataset,
     by_dataset,
+    change_rows,
     figure_rows,
     is_peak,
     slice_rows,
@@ -35,21 +36,23 @@ def page_file(path: Path) -> AbstractContextManager[BinaryIO]:
     return private_file(path, MARK)
 
 
-def write_page(file: BinaryIO, evaluations: Sequence[ModelEvaluated]) -> None:
+def write_page(
+    file: BinaryIO, evaluations: Sequence[ModelEvaluated], comparisons: Sequence[ModelsCompared] = ()
+) -> None:
     """Write the page, data set by data set. Faces stand in it: it is as private as they are."""
-    for part in _parts(evaluations):
+    for part in _parts(evaluations, comparisons):
         file.write(part.encode())
 
 
-def _parts(evaluations: Sequence[ModelEvaluated]) -> Iterator[str]:
+def _parts(evaluations: Sequence[ModelEvaluated], comparisons: Sequence[ModelsCompared]) -> Iterator[str]:
     yield HEAD.format(title=_TITLE)
-    yield f"<header><h1>{_TITLE}</h1>\n<p>chueok {escape(version('chueok'))}</p></header>\n"
+    yield f'<header><h1>{_TITLE}</h1>\n<p>chueok {escape(version("chueok"))}</p></header>\n<main class="plain">\n'
     for records in by_dataset(evaluations):
-        yield from _dataset(records)
-    yield FOOT.replace("</main>", "")
+        yield from _dataset(records, [one for one in comparisons if one.dataset == records[0].dataset])
+    yield FOOT
 
 
-def _dataset(records: Sequence[ModelEvaluated]) -> Iterator[str]:
+def _dataset(records: Sequence[ModelEvaluated], comparisons: Sequence[ModelsCompared]) -> Iterator[str]:
     """What is the same for every model, the figures side by side, then each model's own section."""
     first = records[0]
     yield f'<section class="sheet"><h2>{escape(printable(first.dataset))}</h2>\n'
@@ -60,7 +63,11 @@ def _dataset(records: Sequence[ModelEvaluated]) -> Iterator[str]:
     ]
     yield _table(["", *(printable(record.model) for record in records)], rows)
     notes = [SURE, f"The lot's seed is {first.seed}.", *([f"* {PEAK}"] if is_peak(records) else [])]
-    yield f"<p><small>{'<br>'.join(notes)}</small></p></section>\n"
+    yield f"<p><small>{'<br>'.join(notes)}</small></p>\n"
+    for one in comparisons:
+        yield f"<h3>{escape(printable(one.model))} against {escape(printable(one.baseline))}</h3>\n"
+        yield _table(["", "change, points", "95 %", ""], [*change_rows(one)])
+    yield "</section>\n"
     for record in records:
         yield from _model(record)
 
@@ -73,7 +80,7 @@ def _model(record: ModelEvaluated) -> Iterator[str]:
             yield f'<img class="curve" src="{_data_url("svg+xml", svg)}" alt="{name}">\n'
     if record.slices and record.sliced_at is not None:
         at = f"at the similarity {record.sliced_at:.3f}"
-        yield f"<p>By kind of pair, {at}; a pair counts as the worse of its pictures:</p>\n"
+        yield f"<p>By kind of pair, {at}; by size and pose a pair counts as the worse of its pictures:</p>\n"
         yield _table(
             ["", "", "pairs of one person", "accepted", "pairs of two", "accepted"], [*slice_rows(record)]
         )
@@ -84,11 +91,11 @@ def _model(record: ModelEvaluated) -> Iterator[str]:
 
 def _hardest(pairs: Sequence[HardPair], shown: Portrayed) -> Iterator[str]:
     for same, title in ((True, "One person, least alike"), (False, "Two people, most alike")):
-        yield f"<h3>{title}</h3>\n<main>\n"
+        yield f"<h3>{title}</h3>\n<div class='sheets'>\n"
         for pair in pairs:
             if (pair.people[0] == pair.people[1]) == same:
                 yield _pair(pair, shown)
-        yield "</main>\n"
+        yield "</div>\n"
 
 
 def _pair(pair: HardPair, shown: Portrayed) -> str:

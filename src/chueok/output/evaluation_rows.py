@@ -10,8 +10,8 @@ from chueok.output.text import TOO_FEW, percent, sure
 
 PEAK = "by the threshold best on these very pairs, genuine and impostor pairs weighing the same: a little too good"
 SURE = (
-    "In brackets: where a figure lies with 95 % confidence, people drawn by lot; "
-    f"“{TOO_FEW}”: fewer than 30 impostor pairs would pass."
+    "In brackets: where a figure lies with 95 % confidence, people drawn by lot, where ten or more have two pictures; "
+    f"“{TOO_FEW}”: fewer than 30 pairs of two people would pass."
 )
 _NAMES = {"accuracy": "accuracy", "eer": "equal error rate", "rank1": "rank-1"}
 
@@ -32,7 +32,8 @@ def about_dataset(record: ModelEvaluated) -> str:
     unread = f", {len(record.unreadable):,} unreadable" if record.unreadable else ""
     lost = f", {record.lost:,} more lost" if record.lost else ""
     compared = found.compared_genuine + found.compared_impostors
-    decided = f"; {compared:,} decide the accuracy{lost}" if found.accuracy_by == "folds" else lost
+    all_decide = compared == found.genuine + found.impostors
+    decided = lost if all_decide else f"; {compared:,} decide the accuracy{lost}"
     return (
         f"{record.people:,} people, {record.pictures:,} pictures, {len(record.faceless):,} without a face{unread}; "
         f"{found.genuine:,} pairs of one person, {found.impostors:,} of two{decided}"
@@ -88,4 +89,4 @@ def _verdict(change: Difference, *, lower_is_better: bool) -> str:
         return TOO_FEW
     if change.interval.low <= 0 <= change.interval.high:
         return "no difference told"
-    return "better" if (change.value < 0) == lower_is_better else "worse"
+    return "better" if (change.interval.low > 0) != lower_is_better else "worse"

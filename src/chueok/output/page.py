@@ -31,7 +31,7 @@ header p, small, time {{ color: var(--faint); }}
 time {{ white-space: nowrap; }}
 .wanted .gone {{ padding: 4px 0; }}
 .wanted img {{ height: 72px; border-radius: 6px; display: block; }}
-main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(280px, 100%), 1fr)); gap: 16px;
+main, .sheets {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(280px, 100%), 1fr)); gap: 16px;
   align-items: start; margin-top: 20px; }}
 figure {{ margin: 0; background: var(--card); border-radius: 10px; overflow: hidden;
   box-shadow: 0 1px 3px rgb(0 0 0 / .18); }}
@@ -43,6 +43,7 @@ figcaption {{ display: flex; gap: 12px; padding: 12px; }}
 figcaption div {{ min-width: 0; overflow-wrap: anywhere; }}
 .face {{ width: 72px; height: 72px; border-radius: 8px; flex: none; }}
 figcaption a {{ color: inherit; }}
+main.plain {{ display: block; }}
 .sheet {{ margin-top: 28px; }}
 .sheet h2, .sheet h3 {{ max-width: none; margin: 18px 0 6px; }}
 .wide {{ overflow-x: auto; }}

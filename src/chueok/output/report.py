@@ -9,7 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from chueok.measures import ModelEvaluated
+from chueok.measures import ModelEvaluated, ModelsCompared
+from chueok.output.evaluation_rows import by_dataset
 from chueok.output.jsonl import SCHEMA, as_fields
 from chueok.output.private import private_file
 
@@ -25,16 +26,20 @@ def report_file(path: Path) -> AbstractContextManager[BinaryIO]:
     return private_file(path, _MARK.encode())
 
 
-def write_report(file: BinaryIO, evaluations: Sequence[ModelEvaluated]) -> None:
+def write_report(
+    file: BinaryIO, evaluations: Sequence[ModelEvaluated], comparisons: Sequence[ModelsCompared] = ()
+) -> None:
     """Write the report of one data set as an object, of several as a list of such."""
-    paths = dict.fromkeys(record.dataset for record in evaluations)
-    reports = [_report([record for record in evaluations if record.dataset == path]) for path in paths]
+    reports = [
+        _report(records, [one for one in comparisons if one.dataset == records[0].dataset])
+        for records in by_dataset(evaluations)
+    ]
     text = json.dumps(reports if len(reports) > 1 else reports[0], indent=2, ensure_ascii=False)
     file.write(text.encode() + b"\n")
 
 
-def _report(evaluations: Sequence[ModelEvaluated]) -> dict[str, Any]:
-    """One data set: what is the same for every model, and the models."""
+def _report(evaluations: Sequence[ModelEvaluated], comparisons: Sequence[ModelsCompared]) -> dict[str, Any]:
+    """One data set: what is the same for every model, the models, and what changes between them."""
     lines = [as_fields(record) or {} for record in evaluations]
     about = {key: lines[0][key] for key in _OF_THE_DATASET if key in lines[0]}
     models = [
@@ -43,4 +48,8 @@ def _report(evaluations: Sequence[ModelEvaluated]) -> dict[str, Any]:
         for line in lines
     ]
     head = {"schema": SCHEMA, "made_by": "chueok lab evaluate", "version": version("chueok")}
-    return head | about | {"models": models}
+    changes = [
+        {key: value for key, value in (as_fields(one) or {}).items() if key not in ("type", *_OF_THE_DATASET)}
+        for one in comparisons
+    ]
+    return head | about | {"models": models} | ({"comparisons": changes} if changes else {})

@@ -201,8 +201,7 @@ def paired(summary: PairsSummary) -> str:
     folds = f" in {summary.folds} folds" if summary.folds > 1 else ""
     return (
         f"wrote {summary.positive:,} pairs of one person and {summary.negative:,} of two{folds}, of "
-        f"{plural(summary.people, 'person')}, to {printable(summary.file)}{without}; measure with them: "
-        f"`chueok lab evaluate DATASET --pairs {_shell(str(summary.file))}`"
+        f"{plural(summary.people, 'person')}{without}; measure with them: `chueok lab evaluate DATASET --pairs FILE`"
     )
 
 

@@ -201,10 +201,18 @@ def prepare(card: ModelCard, settings: Settings) -> Iterator[str]:
         yield f"compiling the model {card.name}, once on this machine (about 20 seconds)"
         open_embedder(card, settings.models, settings.cache)
     if settings.device != "cpu":
-        from chueok.vision.runtime import accelerator
-
-        found = accelerator(settings.device, detector_networks(settings.cache)[0])
+        found = accelerator_of(settings)
         yield f"photos are read on {found or 'the CPU: ONNX Runtime has no accelerator it can use here'}"
+
+
+def accelerator_of(settings: Settings) -> str | None:
+    """What beside the CPU reads photos, once `prepare` is through. Raises UsageError where that cannot be used."""
+    if settings.device == "cpu":
+        return None
+    from chueok.vision.detect import detector_networks
+    from chueok.vision.runtime import accelerator
+
+    return accelerator(settings.device, detector_networks(settings.cache)[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +221,10 @@ class ReaderSource:
 
     open: Callable[[ModelCard, Settings], Callable[[ReadingTask], PhotoReading]]  # picklable
     prepare: Callable[[ModelCard, Settings], Iterable[str]]
+    accelerator: Callable[[Settings], str | None] = lambda settings: None
 
 
-NETWORKS = ReaderSource(open_reader, prepare)
+NETWORKS = ReaderSource(open_reader, prepare, accelerator_of)
 
 
 def _within(detection: Detection, width: int, height: int) -> Detection:

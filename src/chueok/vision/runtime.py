@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ def open_session(
         raise ModelInvalid(f"{name} is damaged or is not an ONNX model; install it again.") from error
 
 
+@cache
 def accelerator(device: Device, model: Path) -> str | None:
     """What sessions opened for this device run on: "cuda", "coreml", or None for the CPU.
 
