@@ -1,0 +1,222 @@
+"""Pairs of different people that an album gives for nothing: two faces in one photo. Pure numbers, no I/O."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chueok.flow.thresholds import Scores, normal_tail
+from chueok.measures import LeftOut
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Two faces this similar are one shot: copied, resized, edited, mirrored (docs/calibration.md)
+SAME_SHOT = 0.95
+# Faces are taken for one person's from the similarity that this share of different people would reach. A hundredth of
+# the rate that matters: what the guards cut off above it can lower the threshold by next to nothing
+_ONE_PERSON = 1e-5
+_BULK = 0.1  # that similarity is drawn from the commoner rates, which a few mirrors and collages do not move
+# Whoever is seen twice in this share of their photos, and at least in two, is two people who look alike
+_TWINS = 0.25
+_SHOTS = 8  # of a person, against as many of another: 64 comparisons say what two people have to say
+_PAIRS = 40_000  # of people; more cost time and say nothing new
+_BLOCK = 512  # rows compared at a time: 512 x 20,000 similarities are 40 MB
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """Faces, the larger first: embeddings (n, d) float32, unit rows, and the number of the photo of each, (n,)."""
+
+    vectors: NDArray[np.float32]
+    photos: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strangers:
+    """The similarities of different people, and what the guards saw."""
+
+    scores: Scores
+    left_out: LeftOut
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Who is in one photo: people and shots, one each a face."""
+
+    people: tuple[int, ...]
+    shots: tuple[int, ...]
+
+
+def strangers(faces: Faces, enrolled: Sequence[Sequence[int]] = (), seed: int = 0) -> Strangers | None:
+    """The pairs of different people among faces, guarded against one person who is seen twice.
+
+    enrolled: for each person the rows of `faces` that are references. Two faces in one photo are two people; so are
+    then all their other shots, and so are enrolled people. A pair of people counts once, however many photos show them:
+    bursts and copies add nothing. None where nobody is seen with anybody.
+    """
+    groups = grouped(faces.vectors, SAME_SHOT)
+    leaders = np.unique(groups, return_index=True)[1]
+    vectors, shots = faces.vectors[leaders], groups
+    together = {
+        pair for rows in _rows_by(faces.photos) for pair in combinations(np.unique(shots[rows]).tolist(), 2)
+    }
+    if not together:
+        return None
+    first, second = np.array(sorted(together)).T
+    scores = Scores.apart(np.einsum("nd,nd->n", vectors[first], vectors[second]))
+    found = None
+    for _ in range(
+        2
+    ):  # the first time by pairs of faces, of which the commonest people have most; then by people
+        likeness = min(normal_tail(scores, _ONE_PERSON, _BULK), SAME_SHOT)
+        people = grouped(vectors, likeness)
+        found = _between(
+            vectors, people, _shown(people, shots, faces.photos), _named(people, shots, enrolled), seed
+        )
+        if found is None:
+            return None
+        scores = found.scores
+    return found
+
+
+def _shown(people: NDArray[np.int64], shots: NDArray[np.int64], photos: NDArray[np.int64]) -> list[_Shown]:
+    return [
+        _Shown(tuple(people[shots[rows]].tolist()), tuple(shots[rows].tolist())) for rows in _rows_by(photos)
+    ]
+
+
+def _named(
+    people: NDArray[np.int64], shots: NDArray[np.int64], enrolled: Sequence[Sequence[int]]
+) -> list[list[int]]:
+    """For each enrolled person the people that their references were taken for."""
+    return [sorted({int(people[shots[row]]) for row in rows}) for rows in enrolled]
+
+
+def _between(
+    vectors: NDArray[np.float32],
+    people: NDArray[np.int64],
+    shown: Sequence[_Shown],
+    named: Sequence[Sequence[int]],
+    seed: int,
+) -> Strangers | None:
+    """The scores of everybody who is known to be somebody else."""
+    twins = _twins(shown)
+    plain = [photo for photo in shown if not _is_double(photo, twins)]
+    apart = {pair for photo in plain for pair in combinations(sorted(set(photo.people)), 2)}
+    for one, other in combinations(named, 2):
+        apart |= {(min(pair), max(pair)) for pair in product(one, other) if pair[0] != pair[1]}
+    same = apart & {pair for person in named for pair in combinations(person, 2)}
+    rng = np.random.default_rng(seed)
+    pairs = _some(sorted(apart - same), rng)
+    kin = {person: pair for photo in plain for person, pair in _doubles(photo).items() if person in twins}
+    if not pairs:
+        return None
+    scores = _scores(vectors, _rows_by(people), pairs, kin, rng)
+    left_out = LeftOut(
+        copies=sum(len(photo.shots) for photo in shown) - len(vectors),
+        overlapping=0,
+        doubles=len(shown) - len(plain),
+        same=len(same),
+        lookalikes=len(kin),
+    )
+    return Strangers(scores, left_out)
+
+
+def _doubles(photo: _Shown) -> dict[int, Pair]:
+    """Who is in a photo exactly twice, in different shots, and which these are."""
+    by_person: dict[int, list[int]] = {}
+    for person, shot in zip(photo.people, photo.shots, strict=True):
+        by_person.setdefault(person, []).append(shot)
+    return {
+        person: (shots[0], shots[1])
+        for person, shots in by_person.items()
+        if len(shots) == 2 and shots[0] != shots[1]
+    }
+
+
+def _twins(shown: Iterable[_Shown]) -> set[int]:
+    """People who are two: a mirror or a collage is the exception in somebody's photos, a brother or sister is not.
+
+    Three at once are a collage, and the same shot twice is a copy.
+    """
+    seen: Counter[int] = Counter()
+    twice: Counter[int] = Counter()
+    for photo in {photo.shots: photo for photo in shown}.values():  # a photo and its copies count once
+        seen.update(set(photo.people))
+        twice.update(list(_doubles(photo)))
+    return {person for person, times in twice.items() if times >= max(2, _TWINS * seen[person])}
+
+
+def _is_double(photo: _Shown, twins: set[int]) -> bool:
+    """Whether a photo shows somebody twice: then nothing in it is believed, for a collage may repeat others too."""
+    known = {person for person in _doubles(photo) if person in twins}
+    return any(times > 1 and person not in known for person, times in Counter(photo.people).items())
+
+
+def _some(pairs: list[Pair], rng: np.random.Generator) -> list[Pair]:
+    if len(pairs) <= _PAIRS:
+        return pairs
+    return [pairs[row] for row in np.sort(rng.choice(len(pairs), _PAIRS, replace=False)).tolist()]
+
+
+def _scores(
+    vectors: NDArray[np.float32],
+    members: Sequence[NDArray[np.intp]],
+    pairs: Sequence[Pair],
+    kin: dict[int, Pair],
+    rng: np.random.Generator,
+) -> Scores:
+    """Up to 8 shots of each person against as many of another; of look-alikes, the two seen together."""
+    some = [rows if len(rows) <= _SHOTS else rng.choice(rows, _SHOTS, replace=False) for rows in members]
+    found = [(vectors[some[one]] @ vectors[some[other]].T).ravel() for one, other in pairs]
+    found += [vectors[[one]] @ vectors[other] for one, other in kin.values()]
+    first, second = np.array([*pairs, *((person, person) for person in kin)], np.int64).T
+    counts = [len(similarities) for similarities in found]
+    return Scores(np.concatenate(found), np.repeat(np.arange(len(found)), counts), first, second)
+
+
+def _rows_by(labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    """The rows of every label, by rising label."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+
+
+def grouped(vectors: NDArray[np.float32], limit: float) -> NDArray[np.int64]:
+    """The group of every row: (n,) from 0. All of a group are at least `limit` like its first row, which leads it.
+
+    vectors: (n, d) float32, unit rows. Unlike links from neighbour to neighbour, which become chains of people, a group
+    stays as narrow as it began. The leader algorithm: Hartigan 1975, "Clustering Algorithms", chapter 3. O(n groups d).
+    """
+    groups = np.empty(len(vectors), np.int64)
+    leaders: NDArray[np.int64] = np.empty(0, np.int64)
+    for start in range(0, len(vectors), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(vectors)))
+        free = np.ones(len(rows), np.bool_)
+        if len(leaders):
+            likeness = vectors[rows] @ vectors[leaders].T
+            groups[rows] = likeness.argmax(axis=1)
+            free = likeness.max(axis=1) < limit
+        found = _grouped_by_each(vectors[rows[free]], limit)
+        groups[rows[free]] = found + len(leaders)
+        leaders = np.concatenate([leaders, rows[free][np.unique(found, return_index=True)[1]]])
+    return groups
+
+
+def _grouped_by_each(vectors: NDArray[np.float32], limit: float) -> NDArray[np.int64]:
+    """`grouped` for the few rows of one block."""
+    near = vectors @ vectors.T >= limit
+    groups = np.full(len(vectors), -1, np.int64)
+    for row in range(len(vectors)):
+        if groups[row] < 0:
+            mine = near[row] & (groups < 0)
+            mine[row] = True
+            groups[mine] = groups.max(initial=-1) + 1
+    return groups
