@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from chueok.flow.strangers import Faces
     from chueok.flow.thresholds import Tail
 
-MOST_FACES = 20_000  # looked at, of photos chosen by chance: 10 s on one core; more people say little more
+MOST_FACES = 20_000  # looked at, of photos chosen by chance: 5 s of one core; more say little more
 OTHER_RATES = (1e-2, 1e-3, 1e-4)  # also kept, where they can be said: what `find --far` is mostly asked for
 ENOUGH_GENUINE = (
     30  # pairs of one person, for a share of them to be told (see flow/thresholds.py: the rule of 30)
 )
 OVERLAP = 0.5  # of the smaller box inside the larger: one face that was found twice
-GRID = 121  # points of a density: two for a column of a terminal
+GRID = 141  # points of a density from -0.4 to 1, a hundredth apart
 EXAMPLES = 3  # photos named of those gained, and of those lost
 
 
@@ -252,7 +252,7 @@ def _densities(tail: Tail, people_pairs: int, genuine: NDArray[np.float32]) -> D
 
     from chueok.flow.thresholds import density
 
-    grid = np.linspace(-0.2, 1, GRID)
+    grid = np.linspace(-0.4, 1, GRID)
     alike = density(genuine.astype(np.float64), grid) if len(genuine) >= ENOUGH_GENUINE else None
     return Densities(
         tuple(grid.tolist()),

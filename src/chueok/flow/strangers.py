@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chueok.flow.thresholds import Scores, normal_tail
+from chueok.flow.thresholds import Scores, robust_tail
 from chueok.measures import LeftOut
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ SAME_SHOT = 0.95
 # Faces are taken for one person's from the similarity that this share of different people would reach. A hundredth of
 # the rate that matters: what the guards cut off above it can lower the threshold by next to nothing
 _ONE_PERSON = 1e-5
-_BULK = 0.1  # that similarity is drawn from the commoner rates, which a few mirrors and collages do not move
+_PASSES = 3  # each with what the guards of the one before left over
 # Whoever is seen twice in this share of their photos, and at least in two, is two people who look alike
 _TWINS = 0.25
 _SHOTS = 8  # of a person, against as many of another: 64 comparisons say what two people have to say
@@ -73,10 +73,9 @@ def strangers(faces: Faces, enrolled: Sequence[Sequence[int]] = (), seed: int = 
     first, second = np.array(sorted(together)).T
     scores = Scores.apart(np.einsum("nd,nd->n", vectors[first], vectors[second]))
     found = None
-    for _ in range(
-        2
-    ):  # the first time by pairs of faces, of which the commonest people have most; then by people
-        likeness = min(normal_tail(scores, _ONE_PERSON, _BULK), SAME_SHOT)
+    # first by pairs of faces, of which the commonest people have most; then by pairs of people
+    for _ in range(_PASSES):
+        likeness = min(robust_tail(scores, _ONE_PERSON), SAME_SHOT)
         people = grouped(vectors, likeness)
         found = _between(
             vectors, people, _shown(people, shots, faces.photos), _named(people, shots, enrolled), seed

@@ -13,11 +13,12 @@ from chueok.measures import CalibratedRate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# A rate is measured when its relative standard error is no larger than that of 30 independent false accepts: the "rule
-# of 30" (Doddington et al. 2000, Speech Communication 31; ISO/IEC 19795-1, annex B)
-MOST_ERROR = 30**-0.5
-# How far below the rarest measured rate a tail is drawn: from 0.25 to 1e-3. What that costs is in docs/calibration.md
-FURTHEST = 300
+# A rate is measured when 30 pairs of people reach it, and its relative standard error is no larger than if these were
+# independent: the "rule of 30" (Doddington et al. 2000, Speech Communication 31; ISO/IEC 19795-1, annex B)
+ENOUGH = 30
+MOST_ERROR = ENOUGH**-0.5
+# How far below the rarest measured rate a tail is drawn: from 0.2 to 1e-3. What that costs is in docs/calibration.md
+FURTHEST = 200
 # The interval grows by this share of the tail's slope for every decade the tail is drawn: the impostor tails of
 # docs/calibration.md leave the normal by -0.06 to 0.16 of it
 MISFIT = 0.1
@@ -30,14 +31,13 @@ INTERVAL = (0.05, 0.95)
 # With 0.7 nine in ten intervals held the truth (docs/calibration.md)
 SPREAD = 0.7
 RESAMPLINGS = 200  # the ends of the interval are then its tenth lowest and tenth highest
-LEAST_MEASURED = 0.25  # of fewer people, what was drawn from 0.3 on was off by 0.05 to 0.1
+LEAST_MEASURED = 0.2  # of fewer people, what was drawn from 0.25 or 0.3 on was off by 0.05 to 0.1
 _BINS = 4000  # of similarities from -1 to 1: a twentieth of a hundredth each
 _EDGES = np.linspace(-1, 1, _BINS + 1)
 _MIDDLES = (_EDGES[1:] + _EDGES[:-1]) / 2
 _RATES = np.array(
-    [0.5, 0.4, 0.3, 0.25, 0.2, *(digit / 10**power for power in range(1, 6) for digit in (10, 5, 3, 2))]
+    [0.5, 0.4, 0.3, 0.25, 0.2, 0.1] + [digit / 10**power for power in range(2, 6) for digit in (5, 3, 2, 1)]
 )
-_RATES = np.unique(_RATES)[::-1]
 _NORMAL = NormalDist()
 
 
@@ -77,6 +77,7 @@ class Tail:
 
     def __init__(self, scores: Scores, seed: int = 0, resamplings: int = RESAMPLINGS) -> None:
         self._whole = scores.histogram()
+        self._pairs = len(scores.first)
         self._drawn = _drawn_anew(scores, np.random.default_rng(seed), resamplings)
         self.measured = self._rarest_measured()
 
@@ -101,9 +102,9 @@ class Tail:
         return density(_MIDDLES, grid, self._whole, people_pairs)
 
     def _rarest_measured(self) -> float | None:
-        """The rarest rate, of a list, whose relative error and those of all commoner ones are small enough."""
+        """The rarest of the rates that enough pairs of people reach, and whose relative error is small enough."""
         measured = None
-        for rate in _RATES if len(self._drawn) > 1 else ():
+        for rate in _RATES[_RATES * self._pairs >= ENOUGH]:
             similarity = _quantiles(self._whole, np.array([rate]))[0]
             shares = np.array([_share_above(histogram, similarity) for histogram in self._drawn])
             if not shares.std(ddof=1) <= MOST_ERROR * rate:
@@ -112,9 +113,14 @@ class Tail:
         return measured if measured is not None and measured <= LEAST_MEASURED else None
 
 
-def normal_tail(scores: Scores, rate: float, measured: float) -> float:
-    """The similarity that a share `rate` of different people would reach by a normal tail drawn from `measured` on."""
-    return _quantile(scores.histogram(), rate, measured)
+def robust_tail(scores: Scores, rate: float) -> float:
+    """The similarity that a share `rate` would reach if all scores were as normal as their middle half.
+
+    What a few per cent of wrong pairs add at the top moves median and quartiles little (Huber 1981, "Robust
+    Statistics", section 5.1).
+    """
+    upper, middle, lower = _quantiles(scores.histogram(), np.array([0.25, 0.5, 0.75]))
+    return float(middle + (upper - lower) / (2 * _deviation(0.25)) * _deviation(rate))
 
 
 def density(
