@@ -140,6 +140,7 @@ def made_library(
     names = rng.permutation(np.unique(labelled.people))[:people]
     rows = {name: np.flatnonzero(labelled.people == name) for name in names}
     shown: list[list[int]] = []
+    copied: list[bool] = []
     for _ in range(photos):
         group = names[5 * int(np.ceil(people / 5) * rng.random() ** 1.5) :][:5]
         who = [*rng.choice(group, min(int(rng.integers(1, 6)), len(group)), replace=False)]
@@ -150,11 +151,13 @@ def made_library(
             photo.append(photo[0])
         elif chance < spoilt:
             photo = rng.permutation(rows[who[0]])[: int(rng.integers(2, 5))].tolist()
-        shown += [photo] * (1 + int(rng.integers(1, 8)) * (rng.random() < 0.1))
+        copies = int(rng.integers(1, 8)) * (rng.random() < 0.1)
+        shown += [photo] * (1 + copies)
+        copied += [False] + [True] * copies
     numbers = np.repeat(np.arange(len(shown)), [len(photo) for photo in shown])
     chosen = np.array([row for photo in shown for row in photo])
-    vectors = labelled.vectors[chosen]
-    vectors = vectors + rng.normal(0, COPY_NOISE, vectors.shape).astype(np.float32)
+    noise = COPY_NOISE * np.array(copied)[numbers, None]
+    vectors = labelled.vectors[chosen] + noise * rng.normal(size=(len(chosen), labelled.vectors.shape[1]))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return Faces(vectors.astype(np.float32), numbers), np.unique(labelled.people[chosen])
 

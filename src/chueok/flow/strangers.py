@@ -16,8 +16,8 @@ from chueok.measures import LeftOut
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Two faces this similar are one shot: copied, resized, edited, mirrored (docs/calibration.md)
-SAME_SHOT = 0.95
+# Two faces this similar are one shot: copied, shrunk, edited, mirrored; measured in docs/calibration.md
+SAME_SHOT = 0.9
 # Faces are taken for one person's from the similarity that this share of different people would reach. A hundredth of
 # the rate that matters: what the guards cut off above it can lower the threshold by next to nothing
 _ONE_PERSON = 1e-5
