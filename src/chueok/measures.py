@@ -151,6 +151,7 @@ class LeftOut:
     copies: int  # faces that are one shot with another: bursts, copies, edits
     overlapping: int  # boxes that lie in another face's
     doubles: int  # photos that show somebody twice: mirrors, collages, photos of photos
+    once: int  # pairs of people who are in one photo only, so that no two photos could be compared
     same: int  # pairs of people that the enrolled references say are one person
     lookalikes: int  # kept, not left out: people who look alike and are together again and again, as twins
 

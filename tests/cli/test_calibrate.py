@@ -110,7 +110,14 @@ def test_a_calibration_in_json_says_what_it_rests_on(chueok: Chueok) -> None:
     assert (record["model"], record["far"], record["before"], record["before_origin"]) == (
         "lite", 0.001, LITE.thresholds["1e-3"], OWN
     )  # fmt: skip
-    assert record["left_out"] == {"copies": 0, "overlapping": 0, "doubles": 0, "same": 0, "lookalikes": 0}
+    assert record["left_out"] | {"once": 0} == {
+        "once": 0,
+        "copies": 0,
+        "overlapping": 0,
+        "doubles": 0,
+        "same": 0,
+        "lookalikes": 0,
+    }
     assert record["comparisons"] > record["people_pairs"] > 300
     assert 0.01 < record["measured"] <= 0.25
     assert (record["genuine"], record["tar"] > 0.9) == (45, True)
@@ -198,6 +205,14 @@ def test_no_library_and_a_library_that_is_being_written(chueok: Chueok, made: tu
         fcntl.flock(lock, fcntl.LOCK_EX)
         codes = [chueok("calibrate", *options).code for options in ((), ("--forget",), ("--dry-run",))]
     assert codes == [11, 11, 0]
+
+
+def test_an_empty_album_and_a_useless_rate(chueok: Chueok) -> None:
+    (chueok.room / "empty").mkdir()
+    assert chueok("index", chueok.room / "empty").code == 0
+    answer = chueok("calibrate")
+    assert (answer.code, answer.out) == (1, b"")
+    assert chueok("calibrate", "--far", "0.6").code == 2
 
 
 @pytest.mark.usefixtures("crowd")

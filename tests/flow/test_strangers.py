@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def threshold(answer: Strangers) -> float:
 def test_an_album_without_labels_gives_the_threshold_of_its_people() -> None:
     answer = found(Crowd.of(150).photos(500))
     assert threshold(answer) == pytest.approx(TRUTH, abs=0.03)
-    assert answer.left_out == LeftOut(0, 0, 0, 0, 0)
+    assert replace(answer.left_out, once=0) == LeftOut(0, 0, 0, 0, 0, 0)
 
 
 def test_the_truth_of_these_tests_is_true() -> None:
@@ -93,13 +93,31 @@ def test_twins_who_are_together_again_and_again_are_two_people() -> None:
     assert left_out.doubles <= 3  # where two of their pictures happened to be in different groups
 
 
+def again(crowd: Crowd, photo: list) -> list:  # type: ignore[type-arg]
+    """The same people a little later: faces 0.87 alike."""
+    moved = [face + crowd.rng.normal(0, 0.05, 128).astype(np.float32) for face in photo]
+    return [face / np.linalg.norm(face) for face in moved]
+
+
 def test_references_say_who_is_one_person_and_who_are_two() -> None:
     crowd = Crowd.of(12)
     photos = [[crowd.face(2 * pair), crowd.face(2 * pair + 1)] for pair in range(6)]
+    photos += [again(crowd, photo) for photo in photos]
     assert len(found(photos).scores.first) == 6
     assert len(found(photos, [[0], [2], [4]]).scores.first) == 6 + 3
     same = found(photos, [[0, 1]])
     assert (len(same.scores.first), same.left_out.same) == (5, 1)
+
+
+def test_faces_of_one_photo_are_never_compared() -> None:
+    crowd = Crowd.of(40)
+    first = [crowd.face(person) for person in range(40)]
+    assert strangers(as_faces([first])) is None
+    light = 0.5 * crowd.face(0)  # what one photo adds to all its faces
+    bright = [(face + light) / np.linalg.norm(face + light) for face in first[1:]]
+    answer = found([bright, again(crowd, bright[:3]), *crowd.photos(40)])
+    assert answer.left_out.once + answer.left_out.doubles > 0
+    assert Tail(answer.scores).share_above(0.5) < 0.05
 
 
 def test_nobody_with_anybody_says_nothing() -> None:
@@ -121,9 +139,3 @@ def test_a_group_is_what_its_first_leads(seed: int) -> None:
     assert (likeness >= 0.5 - 1e-6).all()
     apart = vectors[list(leaders.values())] @ vectors[list(leaders.values())].T
     assert (apart[~np.eye(len(leaders), dtype=bool)] < 0.5 + 1e-6).all()
-
-
-def test_a_hundred_faces_in_one_photo_are_not_a_hundred_times_as_much() -> None:
-    crowd = Crowd.of(100)
-    answer = found([[crowd.face(person) for person in range(100)]])
-    assert (len(answer.scores.first), astuple(answer.left_out)) == (4950, (0, 0, 0, 0, 0))

@@ -138,7 +138,7 @@ RECORDS: tuple[Record, ...] = (
         people_pairs=420,
         comparisons=12_345,
         measured=0.1,
-        left_out=LeftOut(copies=12, overlapping=0, doubles=1, same=0, lookalikes=2),
+        left_out=LeftOut(copies=12, overlapping=0, doubles=1, once=30, same=0, lookalikes=2),
         genuine=40,
         tar=0.925,
         densities=Densities((-0.2, 0.4, 1.0), (0.1, 2.0, 0.0), (0.0, 1.0, 0.5)),

@@ -24,7 +24,7 @@ TOO_FEW = replace(WHOLE, threshold=None, low=None, high=None, measured=None, tar
 
 
 def test_too_few_pairs_are_said_to_be_too_few() -> None:
-    said = dict(rows(replace(TOO_FEW, left_out=LeftOut(0, 0, 0, 0, 0))))
+    said = dict(rows(replace(TOO_FEW, left_out=LeftOut(0, 0, 0, 0, 0, 0))))
     assert said == {
         "threshold": "not known at a false accept rate of 0.001; until now 0.387 "
         "(lite at a false accept rate of 0.001)",

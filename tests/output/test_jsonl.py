@@ -75,7 +75,7 @@ LINES = (
     '"curve":"run/curve.png","views":6000000,"similarity":0.9123,"seconds":7230.4,"has_thresholds":true}',
     '{"schema":1,"type":"calibration","model":"lite","far":0.001,"threshold":0.5123,"low":0.47,"high":0.55,'
     '"before":0.387,"before_origin":"lite at a false accept rate of 0.001","people":120,"people_pairs":420,'
-    '"comparisons":12345,"measured":0.1,"left_out":{"copies":12,"overlapping":0,"doubles":1,"same":0,'
+    '"comparisons":12345,"measured":0.1,"left_out":{"copies":12,"overlapping":0,"doubles":1,"once":30,"same":0,'
     '"lookalikes":2},"genuine":40,"tar":0.925,"densities":{"grid":[-0.2,0.4,1.0],"impostors":[0.1,2.0,0.0],'
     '"genuine":[0.0,1.0,0.5]},"changes":[{"person":"엄마","before":12,"after":11,"gained":[],'
     '"lost":[{"path":"b.jpg"}]}]}',

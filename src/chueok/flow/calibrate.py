@@ -74,9 +74,15 @@ def calibrate(
     """Measure the library's threshold at the false accept rate of its settings, and keep it unless it is a dry run.
 
     Where the photos show too few pairs of people nothing is kept, and the threshold is None. seed: decides which faces
-    are looked at in a large library, and how people are drawn anew. Raises LibraryLocked.
+    are looked at in a large library, and how people are weighed. Raises LibraryLocked, UsageError.
     """
+    from chueok.flow.thresholds import COMMONEST
+
     started = clock()
+    if library.settings.far > COMMONEST:
+        raise UsageError(
+            f"--far {library.settings.far:g}: a calibration takes a false accept rate up to {COMMONEST:g}"
+        )
     with nullcontext() if dry_run else library.writing():
         with library.catalog.snapshot():
             material = _material(library, seed)
@@ -192,7 +198,7 @@ def _measured(
     before, origin = _before(library)
     nothing = Calibration(
         library.card.name, far, None, None, None, before, origin, 0, 0, 0, None,
-        LeftOut(0, material.overlapping, 0, 0, 0), 0, None, None, (),
+        LeftOut(0, material.overlapping, 0, 0, 0, 0), 0, None, None, (),
     )  # fmt: skip
     found = strangers(material.faces, material.enrolled, seed)
     if found is None:

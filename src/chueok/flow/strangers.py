@@ -26,6 +26,7 @@ _PASSES = 3  # each with what the guards of the one before left over
 _TWINS = 0.25
 _SHOTS = 8  # of a person, against as many of another: 64 comparisons say what two people have to say
 _PAIRS = 40_000  # of people; more cost time and say nothing new
+_AT_ONCE = 65_536  # comparisons: 65,536 x 128 numbers twice are 67 MB
 _BLOCK = 512  # rows compared at a time: 512 x 20,000 similarities are 40 MB
 
 Pair = tuple[int, int]
@@ -58,28 +59,29 @@ class _Shown:
 def strangers(faces: Faces, enrolled: Sequence[Sequence[int]] = (), seed: int = 0) -> Strangers | None:
     """The pairs of different people among faces, guarded against one person who is seen twice.
 
-    enrolled: for each person the rows of `faces` that are references. Two faces in one photo are two people; so are
-    then all their other shots, and so are enrolled people. A pair of people counts once, however many photos show them:
-    bursts and copies add nothing. None where nobody is seen with anybody.
+    enrolled: for each person the rows of `faces` that are references. Two faces in one photo are two people, and so are
+    enrolled people; what is compared are their shots in different photos. A pair of people counts once, however many
+    photos show them: bursts and copies add nothing. None where nobody who is seen with somebody is seen again.
     """
     groups = grouped(faces.vectors, SAME_SHOT)
     leaders = np.unique(groups, return_index=True)[1]
     vectors, shots = faces.vectors[leaders], groups
-    together = {
-        pair for rows in _rows_by(faces.photos) for pair in combinations(np.unique(shots[rows]).tolist(), 2)
-    }
-    if not together:
+    beside = [np.array(list(combinations(np.unique(shots[rows]), 2))) for rows in _rows_by(faces.photos)]
+    beside = [pairs for pairs in beside if len(pairs)]
+    if not beside:
         return None
-    first, second = np.array(sorted(together)).T
-    scores = Scores.apart(np.einsum("nd,nd->n", vectors[first], vectors[second]))
+    together = np.concatenate(beside)
+    numbers = np.arange(len(beside))
+    # a crowd in one photo weighs no more than a couple: its faces share a blur that makes them look alike
+    of_photo = np.repeat(numbers, [len(pairs) for pairs in beside])
+    scores = Scores(_likeness(vectors, *together.T), of_photo, 2 * numbers, 2 * numbers + 1)
     found = None
-    # first by pairs of faces, of which the commonest people have most; then by pairs of people
+    # first by photos, of which the commonest people have most; then by pairs of people
     for _ in range(_PASSES):
         likeness = min(robust_tail(scores, _ONE_PERSON), SAME_SHOT)
         people = grouped(vectors, likeness)
-        found = _between(
-            vectors, people, _shown(people, shots, faces.photos), _named(people, shots, enrolled), seed
-        )
+        shown = _shown(people, shots, faces.photos)
+        found = _between(vectors, people, shown, _named(people, shots, enrolled), together, seed)
         if found is None:
             return None
         scores = found.scores
@@ -104,6 +106,7 @@ def _between(
     people: NDArray[np.int64],
     shown: Sequence[_Shown],
     named: Sequence[Sequence[int]],
+    together: NDArray[np.int64],
     seed: int,
 ) -> Strangers | None:
     """The scores of everybody who is known to be somebody else."""
@@ -118,12 +121,25 @@ def _between(
     kin = {person: pair for photo in plain for person, pair in _doubles(photo).items() if person in twins}
     if not pairs:
         return None
-    scores = _scores(vectors, _rows_by(people), pairs, kin, rng)
+    first, second, number = _compared(_rows_by(people), pairs, together, rng)
+    number, pair = np.unique(number, return_inverse=True)
+    if not len(number):
+        return None
+    seen = np.array(list(kin.values()), np.int64).reshape(-1, 2)
+    known = np.concatenate(
+        [np.array(pairs)[number], np.repeat(np.array(list(kin), np.int64), 2).reshape(-1, 2)]
+    )
+    scores = Scores(
+        _likeness(vectors, np.concatenate([first, seen[:, 0]]), np.concatenate([second, seen[:, 1]])),
+        np.concatenate([pair, len(number) + np.arange(len(seen))]),
+        *known.T,
+    )
     left_out = LeftOut(
         copies=sum(len(photo.shots) for photo in shown) - len(vectors),
         overlapping=0,
         doubles=len(shown) - len(plain),
         same=len(same),
+        once=len(pairs) - len(number),
         lookalikes=len(kin),
     )
     return Strangers(scores, left_out)
@@ -166,20 +182,39 @@ def _some(pairs: list[Pair], rng: np.random.Generator) -> list[Pair]:
     return [pairs[row] for row in np.sort(rng.choice(len(pairs), _PAIRS, replace=False)).tolist()]
 
 
-def _scores(
-    vectors: NDArray[np.float32],
+def _compared(
     members: Sequence[NDArray[np.intp]],
     pairs: Sequence[Pair],
-    kin: dict[int, Pair],
+    together: NDArray[np.int64],
     rng: np.random.Generator,
-) -> Scores:
-    """Up to 8 shots of each person against as many of another; of look-alikes, the two seen together."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The shots to compare, of up to 8 of each person with as many of another: first, second and number of the pair.
+
+    together: (t, 2) shots that are in one photo. These are not compared: one light, one blur and one lens make faces
+    look alike, and a search compares faces of different photos (docs/calibration.md).
+    """
     some = [rows if len(rows) <= _SHOTS else rng.choice(rows, _SHOTS, replace=False) for rows in members]
-    found = [(vectors[some[one]] @ vectors[some[other]].T).ravel() for one, other in pairs]
-    found += [vectors[[one]] @ vectors[other] for one, other in kin.values()]
-    first, second = np.array([*pairs, *((person, person) for person in kin)], np.int64).T
-    counts = [len(similarities) for similarities in found]
-    return Scores(np.concatenate(found), np.repeat(np.arange(len(found)), counts), first, second)
+    sizes = np.array([len(some[one]) * len(some[other]) for one, other in pairs])
+    first = np.concatenate([np.repeat(some[one], len(some[other])) for one, other in pairs])
+    second = np.concatenate([np.tile(some[other], len(some[one])) for one, other in pairs])
+    apart = ~np.isin(_codes(first, second), _codes(*together.T))
+    return first[apart], second[apart], np.repeat(np.arange(len(pairs)), sizes)[apart]
+
+
+def _codes(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One number for two shots, in whichever order."""
+    return np.minimum(first, second) * (1 << 32) + np.maximum(first, second)
+
+
+def _likeness(
+    vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The cosines of rows with rows: (m,), some at a time."""
+    found = [np.empty(0, np.float32)]
+    for start in range(0, len(first), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        found.append(np.einsum("nd,nd->n", vectors[first[part]], vectors[second[part]]))
+    return np.concatenate(found)
 
 
 def _rows_by(labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:

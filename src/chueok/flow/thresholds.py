@@ -32,6 +32,8 @@ INTERVAL = (0.05, 0.95)
 SPREAD = 0.7
 RESAMPLINGS = 200  # the ends of the interval are then its tenth lowest and tenth highest
 LEAST_MEASURED = 0.2  # of fewer people, what was drawn from 0.25 or 0.3 on was off by 0.05 to 0.1
+COMMONEST = 0.5  # rate: a threshold that lets more than half of all strangers pass is of no use
+ROUNDING = 1e-9  # of a rate that is a quotient of two
 _BINS = 4000  # of similarities from -1 to 1: a twentieth of a hundredth each
 _EDGES = np.linspace(-1, 1, _BINS + 1)
 _MIDDLES = (_EDGES[1:] + _EDGES[:-1]) / 2
@@ -83,7 +85,7 @@ class Tail:
 
     def at(self, rate: float) -> CalibratedRate | None:
         """The threshold at a false accept rate (0..1) with its 90 % interval; None where that is not known."""
-        if self.measured is None or not max(self.measured / FURTHEST, 0) <= rate * 1.000001 <= 0.5:
+        if self.measured is None or not self.measured / FURTHEST <= rate * (1 + ROUNDING) <= COMMONEST:
             return None
         found = np.array([_quantile(histogram, rate, self.measured) for histogram in self._drawn])
         low, chosen, high = np.quantile(found, (INTERVAL[0], ACTED_ON, INTERVAL[1]))

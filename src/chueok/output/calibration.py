@@ -51,6 +51,7 @@ def _left_out(calibration: Calibration) -> str:
         ("somebody seems to be seen twice (mirrors, collages)", seen.doubles, "photo"),
         ("shots repeated (bursts, copies)", seen.copies, "face"),
         ("boxes inside another's", seen.overlapping, "face"),
+        ("people of one photo only", seen.once, "pair"),
         ("people enrolled as one", seen.same, "pair"),
     ]
     said = [f"{what}: {plural(count, noun)}" for what, count, noun in parts if count]
