@@ -20,7 +20,7 @@ MOST_ERROR = ENOUGH**-0.5
 # How far below the rarest measured rate a tail is drawn: from 0.2 to 1e-3. What that costs is in docs/calibration.md
 FURTHEST = 200
 # The interval grows by this share of the tail's slope for every decade the tail is drawn: the impostor tails of
-# docs/calibration.md leave the normal by -0.06 to 0.16 of it
+# docs/calibration.md leave the normal by -0.07 to 0.18 of it
 MISFIT = 0.1
 # Of the resampled thresholds the upper quartile is acted on: a sample of people mostly lacks the rare pairs that look
 # most alike, and the middle lies below the truth more often than above (docs/calibration.md)
