@@ -1,9 +1,10 @@
-"""The nouns of the lab: what a measurement says about a model; frozen, without I/O."""
+"""The nouns of measuring: what is said about a model, and about a library's threshold; frozen, without I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -191,3 +192,107 @@ class DistillSummary:
     similarity: float  # mean cosine to the teacher on held-out crops
     seconds: float  # of work, over all runs
     has_thresholds: bool  # whether the model knows where a match begins
+
+
+# ---- calibration -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedRate:
+    """The similarity a match needs so that a share `far` (0..1) of different people pass."""
+
+    far: float
+    threshold: float
+    low: float  # 90 % interval
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCalibration:
+    """What a library remembers of its calibration for one model."""
+
+    rates: tuple[CalibratedRate, ...]  # the rate that was asked for first
+    people_pairs: int
+    faces: int  # with an embedding of the model, when it was made
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationStatus:
+    """The calibration in use, and how many faces the library has now."""
+
+    stored: StoredCalibration
+    faces: int
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the library has become half as large again, or has lost a third of its faces, since."""
+        return not 2 / 3 <= (self.faces + 1) / (self.stored.faces + 1) <= 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What the guards of a calibration saw."""
+
+    copies: int  # faces that are one shot with another: bursts, copies, edits
+    overlapping: int  # boxes that lie in another face's
+    doubles: int  # photos that show somebody twice: mirrors, collages, photos of photos
+    once: int  # pairs of people who are in one photo only, so that no two photos could be compared
+    same: int  # pairs of people that the enrolled references say are one person
+    lookalikes: int  # kept, not left out: people who look alike and are together again and again, as twins
+
+
+@dataclass(frozen=True, slots=True)
+class Densities:
+    """How dense similarities lie, at points of a grid; the area below each curve is 1."""
+
+    grid: tuple[float, ...]
+    impostors: tuple[float, ...]
+    genuine: tuple[float, ...] | None  # None: too few pairs
+
+
+@dataclass(frozen=True, slots=True)
+class MatchChange:
+    """What another threshold does to one enrolled person's photos."""
+
+    person: str
+    before: int | None  # photos found; None: there was no threshold before
+    after: int
+    gained: tuple[Path, ...]  # a few of those
+    lost: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A library's own threshold for its model, and what it rests on. None is "too few to say"."""
+
+    model: str
+    far: float
+    threshold: float | None
+    low: float | None  # 90 % interval
+    high: float | None
+    before: float | None  # the threshold `find` used until now; None: the model has none
+    before_origin: str
+    people: int  # groups of faces taken for one person's, of whom pairs were compared
+    people_pairs: int
+    comparisons: int
+    measured: (
+        float | None
+    )  # the rarest false accept rate that was seen often enough; below it the tail is drawn on
+    left_out: LeftOut
+    genuine: int  # pairs of references of one person
+    tar: float | None  # the share of these that the threshold accepts
+    densities: Densities | None
+    changes: tuple[MatchChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrateSummary:
+    """The last event of a calibration."""
+
+    model: str
+    threshold: float | None
+    far: float
+    faces: int  # looked at
+    stored: bool
+    seconds: float

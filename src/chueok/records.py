@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chueok.measures import CalibrationStatus
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -378,6 +380,7 @@ class LibraryStatus:
     index_state: str  # "ready"; or "missing", "stale", "damaged": the next index run makes it anew
     last_scan: datetime | None
     scan_running: bool
+    calibration: CalibrationStatus | None = None  # of the model in use
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ class Settings:
     # auto = an accelerator that ONNX Runtime can use, else the CPU. Everything was measured on CPUs, and an
     # accelerator's driver needs more memory than `worker_megabytes`, which then does not hold.
     device: Device = "cpu"
-    threshold: float | None = None  # similarity a match needs; None = the model's at `far`
-    far: float = 1e-3  # false accept rate the model's threshold is looked up for
+    threshold: float | None = None  # similarity a match needs; None = the library's or model's, at `far`
+    far: float = 1e-3  # false accept rate the threshold is looked up for
     detector_size: PhotoSize = 1280  # a photo is decoded at this long side in pixels, or up to twice
     # shorter side of the smallest face looked for, in pixels of a photo of that size: 2.2 % of the long side; nine in
     # ten of those down to 1.6 % are found all the same (docs/performance.md)

@@ -11,12 +11,17 @@ from typing import Any
 import pytest
 
 from chueok.measures import (
+    CalibrateSummary,
+    Calibration,
+    Densities,
     Difference,
     DistillSummary,
     EvaluateSummary,
     HardPair,
     Interval,
     LearningPoint,
+    LeftOut,
+    MatchChange,
     ModelEvaluated,
     ModelsCompared,
     NetworkMeasured,
@@ -156,6 +161,25 @@ RECORDS: tuple[Record, ...] = (
     DistillSummary(
         "student", Path("run/student.toml"), Path("run/curve.png"), 6_000_000, 0.91234, 7230.4, True
     ),
+    Calibration(
+        model="lite",
+        far=0.001,
+        threshold=0.5123,
+        low=0.47,
+        high=0.55,
+        before=0.387,
+        before_origin="lite at a false accept rate of 0.001",
+        people=120,
+        people_pairs=420,
+        comparisons=12_345,
+        measured=0.1,
+        left_out=LeftOut(copies=12, overlapping=0, doubles=1, once=30, same=0, lookalikes=2),
+        genuine=40,
+        tar=0.925,
+        densities=Densities((-0.2, 0.4, 1.0), (0.1, 2.0, 0.0), (0.0, 1.0, 0.5)),
+        changes=(MatchChange("엄마", 12, 11, (), (Path("b.jpg"),)),),
+    ),
+    CalibrateSummary("lite", 0.5123, 0.001, 3000, stored=True, seconds=1.2),
     Note("by the way"),
 )
 

@@ -53,7 +53,7 @@ LINES = (
     '"missing":1,"failed":1,"faces":40,"present":false}],"photos":12,"pictures":11,"faces":40,"people":1,'
     '"failures":[{"path":"Photos/b.jpg","status":"failed","reason":"it is empty"}],'
     '"catalog_bytes":12345678,"index_bytes":900,"index_state":"ready","last_scan":"2019-05-02T10:11:12",'
-    '"scan_running":false}',
+    '"scan_running":false,"calibration":null}',
     '{"schema":1,"type":"model","name":"lite","description":"small","dimension":128,"licence":"MIT",'
     '"size":1262733,"sha256":"ab","url":null,"installed":true,"current":true,"thresholds":{"1e-3":0.335}}',
     '{"schema":1,"type":"evaluation","dataset":"faces/lfw","model":"lite","sha256":"ab","pictures":1583,'
@@ -85,6 +85,14 @@ LINES = (
     '{"schema":1,"type":"learning","views":16000,"loss":0.4123,"similarity":0.7006,"seconds":214.2}',
     '{"schema":1,"type":"summary","command":"lab distill","model":"student","manifest":"run/student.toml",'
     '"curve":"run/curve.png","views":6000000,"similarity":0.9123,"seconds":7230.4,"has_thresholds":true}',
+    '{"schema":1,"type":"calibration","model":"lite","far":0.001,"threshold":0.5123,"low":0.47,"high":0.55,'
+    '"before":0.387,"before_origin":"lite at a false accept rate of 0.001","people":120,"people_pairs":420,'
+    '"comparisons":12345,"measured":0.1,"left_out":{"copies":12,"overlapping":0,"doubles":1,"once":30,"same":0,'
+    '"lookalikes":2},"genuine":40,"tar":0.925,"densities":{"grid":[-0.2,0.4,1.0],"impostors":[0.1,2.0,0.0],'
+    '"genuine":[0.0,1.0,0.5]},"changes":[{"person":"엄마","before":12,"after":11,"gained":[],'
+    '"lost":[{"path":"b.jpg"}]}]}',
+    '{"schema":1,"type":"summary","command":"calibrate","model":"lite","threshold":0.5123,"far":0.001,'
+    '"faces":3000,"stored":true,"seconds":1.2}',
 )
 
 

@@ -235,3 +235,12 @@ def test_eight_writers_at_once_lose_nothing(catalog: Catalog) -> None:
     ]
     assert [writer.wait() for writer in writers] == [0] * 8
     assert len(catalog.photos.albums()) == 1 + 8 * 20
+
+
+def test_a_catalog_from_before_calibrations_that_cannot_be_changed_has_none(tmp_path: Path) -> None:
+    old = Catalog(tmp_path / "catalog.sqlite", migrations=MIGRATIONS[:1])
+    assert old.calibrations.of(filled(old)) is None
+    old.close()
+    newer = Catalog(old.path)
+    assert newer.calibrations.of(1) is None
+    assert newer.counts()["faces"] == 2

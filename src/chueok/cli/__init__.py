@@ -12,6 +12,7 @@ from chueok.cli.app import app
 __all__ = ["WITH_VALUE", "app", "load_commands", "main"]
 
 _COMMANDS = {  # a command's name, and the modules that register it or what stands below it
+    "calibrate": ["calibrate"],
     "enroll": ["enroll"],
     "find": ["find"],
     "forget": ["forget"],

@@ -161,7 +161,7 @@ Threshold = Annotated[
 Far = Annotated[
     float | None,
     typer.Option(
-        "--far", min=1e-9, max=1.0, metavar="RATE", help="False accept rate to take the model's threshold at."
+        "--far", min=1e-9, max=1.0, metavar="RATE", help="False accept rate to take the threshold at."
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most N photos.")]

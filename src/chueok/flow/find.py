@@ -16,6 +16,7 @@ from chueok.flow.people import FaceChoice, Wanted, composed, everybody, resolve
 from chueok.library import Library
 from chueok.records import Face, FindSummary, Match, Note
 from chueok.store.catalog import FoundPhoto
+from chueok.vision.models.card import at_rate
 from chueok.vision.models.registry import threshold as registry_threshold
 
 # float32 sums of 512 products differ by this when they are added up in another order: a picture that stands for two
@@ -119,19 +120,25 @@ def _album(folder: Path) -> Path:
 def match_threshold(library: Library) -> tuple[float, str]:
     """The similarity a match needs, and where the number comes from.
 
+    What was given comes before the library's own calibration, and that before the model's.
     Raises UsageError when the model has no measured threshold at the wanted false accept rate.
     """
     settings, card = library.settings, library.card
     if settings.threshold is not None:
         return settings.threshold, "given"
+    stored = library.catalog.calibrations.of(library.model_id)
+    own = at_rate({rate.far: rate.threshold for rate in stored.rates}, settings.far) if stored else None
+    if own is not None:
+        return own, f"calibrated on this library at a false accept rate of {settings.far:g}"
     found = registry_threshold(card, settings.far)
     if found is None:
         measured = ", ".join(card.thresholds) or "none"
         raise UsageError(
             f"the model {card.name} has no measured threshold at a false accept rate of {settings.far:g} "
-            f"(measured: {measured}); give --threshold, a similarity between -1 and 1"
+            f"(measured: {measured}); give --threshold, a similarity between -1 and 1, or run `chueok calibrate`"
         )
-    return found, f"{card.name} at a false accept rate of {settings.far:g}"
+    beyond = ", which this library's calibration does not reach" if stored else ""
+    return found, f"{card.name} at a false accept rate of {settings.far:g}{beyond}"
 
 
 def _expression(library: Library, query: Query) -> Expression:

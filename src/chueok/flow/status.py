@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chueok.library import Library
+from chueok.measures import CalibrationStatus
 from chueok.records import LibraryStatus
 
 
@@ -26,4 +27,12 @@ def status(library: Library) -> LibraryStatus:
         index_state="ready" if state == "behind" else state,  # it is brought up in memory when it is searched
         last_scan=library.catalog.last_scan(),
         scan_running=library.is_being_written(),
+        calibration=calibration(library),
     )
+
+
+def calibration(library: Library) -> CalibrationStatus | None:
+    """The library's own threshold for its model, and how many faces there are by now."""
+    stored = library.catalog.calibrations.of(library.model_id)
+    faces, _ = library.catalog.faces.count_and_sum(library.model_id)
+    return None if stored is None else CalibrationStatus(stored, faces)

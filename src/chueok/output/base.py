@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO
 
 from chueok.measures import (
+    CalibrateSummary,
+    Calibration,
     DistillSummary,
     EvaluateSummary,
     LearningPoint,
@@ -81,6 +83,8 @@ Record = (
     | QuantizeSummary
     | LearningPoint
     | DistillSummary
+    | Calibration
+    | CalibrateSummary
     | Progress
     | Note
 )

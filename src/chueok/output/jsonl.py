@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from chueok.measures import (
+    CalibrateSummary,
+    Calibration,
     DistillSummary,
     EvaluateSummary,
     LearningPoint,
@@ -262,16 +264,25 @@ def _flat(record: Any) -> Fields:
 
 def _value(value: Any) -> Any:
     match value:
+        case tuple():
+            return [_value(item) for item in value]
+        case dict():
+            return {str(key): _value(item) for key, item in value.items()}
+        case Path():
+            return _path("path", value)
+        case _ if dataclasses.is_dataclass(value):
+            return _flat(value)
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    match value:
         case float():
             return _score(value)
         case str():
             return _text(value)
         case datetime():
             return _time(value)
-        case tuple():
-            return [_flat(item) if dataclasses.is_dataclass(item) else _value(item) for item in value]
-        case dict():
-            return {str(key): _value(item) for key, item in value.items()}
     return value
 
 
@@ -310,6 +321,7 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     ModelsCompared: ("comparison", _comparison),
     NetworkMeasured: ("network", _flat),
     LearningPoint: ("learning", _flat),
+    Calibration: ("calibration", _flat),
     Action: ("planned", _action),
     Collected: ("collected", _collected),
     ScanSummary: ("summary", _scan_summary),
@@ -321,4 +333,5 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     EvaluateSummary: ("summary", _summary("lab evaluate")),
     QuantizeSummary: ("summary", _summary("lab quantize")),
     DistillSummary: ("summary", _summary("lab distill")),
+    CalibrateSummary: ("summary", _summary("calibrate")),
 }

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from chueok.measures import DistillSummary, EvaluateSummary, LearningPoint, PairsSummary, QuantizeSummary
-from chueok.output import sentences
+from chueok.measures import (
+    CalibrateSummary,
+    DistillSummary,
+    EvaluateSummary,
+    LearningPoint,
+    PairsSummary,
+    QuantizeSummary,
+)
+from chueok.output import calibration, sentences
 from chueok.output.base import Record
 from chueok.output.text import printable
 from chueok.records import (
@@ -36,6 +43,7 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     QuantizeSummary: sentences.quantized,
     LearningPoint: sentences.learning,
     DistillSummary: sentences.distilled,
+    CalibrateSummary: calibration.summed_up,
 }
 
 

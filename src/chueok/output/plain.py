@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from chueok.measures import ModelEvaluated, ModelsCompared, NetworkMeasured
+from chueok.measures import Calibration, ModelEvaluated, ModelsCompared, NetworkMeasured
 from chueok.output.base import Output, Record
 from chueok.output.messages import Messages
 from chueok.output.sentences import status_rows
@@ -92,6 +92,14 @@ def _verdict(verdict: FaceVerdict) -> list[bytes]:
     return [_fields(answer, f"{verdict.similarity:.4f}", f"{verdict.threshold:.4f}", str(verdict.reference))]
 
 
+def _calibration(calibration: Calibration) -> list[bytes]:
+    """Threshold, both ends of its interval, rate; nothing where there are too few pairs."""
+    if calibration.threshold is None:
+        return []
+    numbers = (calibration.threshold, calibration.low, calibration.high)
+    return [_fields(*(f"{number:.4f}" for number in numbers), f"{calibration.far:g}")]
+
+
 def _status(status: LibraryStatus) -> list[bytes]:
     rows = [f"{key}: {value}" for key, value in status_rows(status)]
     rows += [f"{f.status}: {printable(f.path)}: {printable(f.reason)}" for f in status.failures]
@@ -108,4 +116,5 @@ _LINES: dict[type, Callable[[Any], list[bytes]]] = {
     ModelsCompared: _comparison,
     NetworkMeasured: _network,
     LibraryStatus: _status,
+    Calibration: _calibration,
 }

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from chueok.measures import DistillSummary, EvaluateSummary, LearningPoint, PairsSummary, QuantizeSummary
+from chueok.output.calibration import status_words
 from chueok.output.text import bytes_size, duration, plural, printable
 from chueok.records import (
     Action,
@@ -258,6 +259,7 @@ def status_rows(status: LibraryStatus) -> list[tuple[str, str]]:
     rows = [
         ("library", printable(status.library)),
         ("model", printable(status.model)),
+        *([("calibrated", status_words(status.calibration))] if status.calibration else []),
         ("photos", f"{status.photos:,}"),
         ("pictures", f"{status.pictures:,} different, with references and galleries"),
         ("faces", f"{status.faces:,}"),

@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from chueok.measures import ModelEvaluated, ModelsCompared, NetworkMeasured
+from chueok.measures import MatchChange, ModelEvaluated, ModelsCompared, NetworkMeasured
+from chueok.output.calibration import change_words
 from chueok.output.evaluation_rows import (
     PEAK,
     SURE,
@@ -167,11 +168,25 @@ def networks_table(forms: Sequence[NetworkMeasured], verbose: bool = False) -> T
 
 def status_table(status: LibraryStatus) -> Table:
     """What is known, a row each."""
+    return grid(status_rows(status))
+
+
+def grid(rows: Sequence[tuple[str, str]]) -> Table:
+    """Keys in bold, and what is said of each."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for key, value in status_rows(status):
+    for key, value in rows:
         table.add_row(key, Text(value))
+    return table
+
+
+def changes_table(changes: Sequence[MatchChange]) -> Table:
+    """How many photos of each enrolled person there were, and would be."""
+    table = _table("name", "photos until now>", "photos>", "which")
+    for change in changes:
+        before = "" if change.before is None else f"{change.before:,}"
+        table.add_row(_text(change.person), before, f"{change.after:,}", Text(change_words(change)))
     return table
 
 

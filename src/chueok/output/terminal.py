@@ -20,8 +20,8 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from chueok.measures import ModelEvaluated, ModelsCompared, NetworkMeasured
-from chueok.output import tables
+from chueok.measures import Calibration, ModelEvaluated, ModelsCompared, NetworkMeasured
+from chueok.output import calibration, tables
 from chueok.output.base import Output, Progress, Record
 from chueok.output.messages import Messages
 from chueok.output.sentences import DOING
@@ -72,6 +72,8 @@ class Terminal(Output):
             self._rows.append(record)
         elif isinstance(record, LibraryStatus):
             self._show_status(record)
+        elif isinstance(record, Calibration):
+            self._show_calibration(record)
         self._messages.tell(record)
 
     def close(self) -> None:
@@ -91,6 +93,15 @@ class Terminal(Output):
         if status.failures:
             self._console.print()
             self._console.print(tables.failures_table(status.failures, self._verbose))
+
+    def _show_calibration(self, record: Calibration) -> None:
+        self._console.print(tables.grid(calibration.rows(record)))
+        if record.densities is not None:
+            drawn = calibration.picture(record.densities, record.threshold, self._console.width)
+            self._console.print(Text("\n".join(["", *drawn])), soft_wrap=True)
+        if record.changes:
+            self._console.print()
+            self._console.print(tables.changes_table(record.changes))
 
 
 class LiveMessages(Messages):

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from chueok.store.catalog.calibrations import Calibrations
 from chueok.store.catalog.database import Database
 from chueok.store.catalog.faces import Faces, KnownPicture
 from chueok.store.catalog.migrations import MIGRATIONS, Migration
@@ -39,6 +40,7 @@ class Catalog:
         self.faces = Faces(self._db)
         self.photos = Photos(self._db, self.faces)
         self.people = People(self._db, self.faces)
+        self.calibrations = Calibrations(self._db)
 
     def check(self) -> None:
         """Read every page for damage: 0.1 s for 100,000 faces. Raises CatalogDamaged."""

@@ -28,6 +28,15 @@ class KnownPicture:
     damage: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class FaceBox:
+    """Where a face is."""
+
+    id: int
+    picture_id: int
+    box: Box
+
+
 _SCATTER, _MODULUS = 2_654_435_761, 4_294_967_291  # Knuth's multiplier, the largest prime of 32 bits
 
 
@@ -169,6 +178,17 @@ class Faces:
         if not (np.abs(lengths - 1) < UNIT_TOLERANCE).all():  # what is not a number is damaged too
             raise CatalogDamaged(damaged(self._db.path, "an embedding is not of unit length"))
         return ids, vectors
+
+    def in_albums(self, model_id: int) -> list[FaceBox]:
+        """Every face with a vector of this model whose picture is a photo that is there, by picture."""
+        rows = self._db.rows(
+            "select f.id, f.picture_id, f.x, f.y, f.width, f.height from faces f"
+            " join vectors v on v.face_id = f.id and v.model_id = ?"
+            " where exists (select 1 from photos where picture_id = f.picture_id and not missing)"
+            " order by f.picture_id, f.id",
+            model_id,
+        )
+        return [FaceBox(face_id, picture_id, Box(*box)) for face_id, picture_id, *box in rows]
 
     def pictures_without(self, model_id: int) -> list[int]:
         """Contents with a face that has no vector of this model."""

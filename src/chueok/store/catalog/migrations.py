@@ -110,4 +110,30 @@ create table destinations (
 )
 """
 
-MIGRATIONS: Sequence[Migration] = (m001_photos_faces_people,)
+
+def m002_calibrations(connection: sqlite3.Connection) -> None:
+    """A library's own thresholds, by model."""
+    for statement in _M002.split(";"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+_M002 = """
+create table calibrations (
+    model_id integer primary key references models (id) on delete cascade,
+    people_pairs integer not null,
+    faces integer not null,
+    made_at text not null
+);
+create table calibrated_rates (
+    model_id integer not null references calibrations (model_id) on delete cascade,
+    place integer not null,
+    far real not null,
+    threshold real not null,
+    low real not null,
+    high real not null,
+    primary key (model_id, place)
+)
+"""
+
+MIGRATIONS: Sequence[Migration] = (m001_photos_faces_people, m002_calibrations)

@@ -71,7 +71,12 @@ def threshold(card: ModelCard, far: float) -> float | None:
     Between measured rates the similarity is linear in log(far): the tail of the impostor scores is close to
     exponential there. None outside the measured range: an extrapolated tail is a guess.
     """
-    known = sorted((float(rate), similarity) for rate, similarity in card.thresholds.items())
+    return at_rate({float(rate): similarity for rate, similarity in card.thresholds.items()}, far)
+
+
+def at_rate(thresholds: Mapping[float, float], far: float) -> float | None:
+    """The similarity at a false accept rate, of those measured by rate; between them as `threshold` explains."""
+    known = sorted(thresholds.items())
     for rate, similarity in known:
         if math.isclose(rate, far, rel_tol=1e-9):
             return similarity
