@@ -59,7 +59,7 @@ def evaluate(
         pictures += len(dataset.pictures)
         faceless += len(faces.faceless)
         unreadable += len(faces.unreadable)
-        yield from _notes(faces)
+        yield from reading_notes(faces)
         for model, called in zip(models, _told_apart(models, names), strict=True):
             yield _evaluated(faces, model, called, settings, clock)
     seconds = time.monotonic() - started
@@ -93,7 +93,7 @@ def _evaluated(
     )
 
 
-def _notes(faces: Faces) -> Iterator[Note]:
+def reading_notes(faces: Faces) -> Iterator[Note]:
     """What a reader of the numbers should know about the pictures behind them."""
     dataset = faces.dataset
     if dataset.loose:

@@ -143,6 +143,30 @@ def best_threshold(pairs: Similarities, *, balanced: bool = False) -> tuple[floa
     return float(candidates[best]), float(rightly[best] / most)
 
 
+def equal_error_rate(pairs: Similarities) -> float | None:
+    """The rate at which impostor pairs are accepted as often as genuine ones are rejected; None where either lacks.
+
+    Between two similarities the rates are taken for straight lines.
+    """
+    genuine, impostors = pairs.genuine, pairs.impostors
+    if not len(genuine) or not len(impostors):
+        return None
+    thresholds = np.unique(np.concatenate([genuine, impostors]))
+    accepted = 1 - np.searchsorted(np.sort(impostors), thresholds) / len(impostors)
+    rejected = np.searchsorted(np.sort(genuine), thresholds) / len(genuine)
+    return crossing(np.append(accepted, 0.0), np.append(rejected, 1.0))
+
+
+def crossing(falling: NDArray[np.float64], rising: NDArray[np.float64]) -> float:
+    """Where two lines through equally spaced points meet: (n,) each, falling from above to below rising."""
+    after = int(np.argmax(rising >= falling))
+    if after == 0:
+        return float(rising[0])
+    gap_before, gap_after = (falling - rising)[[after - 1, after]]
+    share = gap_before / (gap_before - gap_after)
+    return float(rising[after - 1] + share * (rising[after] - rising[after - 1]))
+
+
 def threshold_at(impostors: NDArray[np.float32], far: float) -> float | None:
     """The similarity that a share `far` of the impostor pairs reaches; None where these are fewer than 30."""
     if len(impostors) < round(ENOUGH / far):

@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, TextIO
 from chueok.measures import (
     DistillSummary,
     EvaluateSummary,
+    FinetuneSummary,
+    GateFigure,
     LearningPoint,
     ModelEvaluated,
     NetworkMeasured,
     QuantizeSummary,
+    SweepCell,
+    SweepSummary,
+    TuningPoint,
 )
 from chueok.records import (
     Action,
@@ -77,6 +82,11 @@ Record = (
     | QuantizeSummary
     | LearningPoint
     | DistillSummary
+    | TuningPoint
+    | GateFigure
+    | FinetuneSummary
+    | SweepCell
+    | SweepSummary
     | Progress
     | Note
 )

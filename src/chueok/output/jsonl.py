@@ -15,10 +15,15 @@ from typing import Any, BinaryIO
 from chueok.measures import (
     DistillSummary,
     EvaluateSummary,
+    FinetuneSummary,
+    GateFigure,
     LearningPoint,
     ModelEvaluated,
     NetworkMeasured,
     QuantizeSummary,
+    SweepCell,
+    SweepSummary,
+    TuningPoint,
 )
 from chueok.output.base import Output, Record
 from chueok.output.messages import Messages
@@ -189,6 +194,11 @@ def _evaluation(record: ModelEvaluated) -> Fields:
     }
 
 
+def _tuning(point: TuningPoint) -> Fields:
+    """Rates of learning are smaller than four decimals show."""
+    return _flat(point) | {"rate": float(f"{point.rate:.3g}")}
+
+
 def _scan_summary(summary: ScanSummary) -> Fields:
     counts = {status.value: summary.counts.get(status, 0) for status in Status}
     rest = _flat(summary)
@@ -270,6 +280,9 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     ModelEvaluated: ("evaluation", _evaluation),
     NetworkMeasured: ("network", _flat),
     LearningPoint: ("learning", _flat),
+    TuningPoint: ("epoch", _tuning),
+    GateFigure: ("gate", _flat),
+    SweepCell: ("cell", _flat),
     Action: ("planned", _action),
     Collected: ("collected", _collected),
     ScanSummary: ("summary", _scan_summary),
@@ -280,4 +293,6 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     EvaluateSummary: ("summary", _summary("lab evaluate")),
     QuantizeSummary: ("summary", _summary("lab quantize")),
     DistillSummary: ("summary", _summary("lab distill")),
+    FinetuneSummary: ("summary", _summary("lab finetune")),
+    SweepSummary: ("summary", _summary("lab finetune --sweep")),
 }

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from chueok.measures import DistillSummary, EvaluateSummary, LearningPoint, QuantizeSummary
+from chueok.measures import (
+    DistillSummary,
+    EvaluateSummary,
+    FinetuneSummary,
+    LearningPoint,
+    QuantizeSummary,
+    SweepSummary,
+    TuningPoint,
+)
 from chueok.output import sentences
 from chueok.output.base import Record
 from chueok.output.text import printable
@@ -35,6 +43,9 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     QuantizeSummary: sentences.quantized,
     LearningPoint: sentences.learning,
     DistillSummary: sentences.distilled,
+    TuningPoint: sentences.tuning,
+    FinetuneSummary: sentences.tuned,
+    SweepSummary: sentences.swept,
 }
 
 

@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from chueok.measures import ModelEvaluated, NetworkMeasured
+from chueok.measures import GateFigure, ModelEvaluated, NetworkMeasured, SweepCell
 from chueok.output import tables
 from chueok.output.base import Output, Progress, Record
 from chueok.output.messages import Messages
@@ -50,6 +50,8 @@ _TABLES: dict[type, Callable[[Sequence[Any], bool], RenderableType]] = {
     ModelStatus: tables.models_table,
     ModelEvaluated: tables.evaluations_table,
     NetworkMeasured: tables.networks_table,
+    GateFigure: tables.gate_table,
+    SweepCell: tables.sweep_table,
 }
 
 
