@@ -25,7 +25,7 @@ class Config:
     """The options of `chueok lab finetune`. The reasons are the sweeps of docs/lab.md, on 2 cores."""
 
     out: Path  # the checkpoints, the curve, the model
-    loss: str = "arcface"
+    loss: str = "triplet"
     scale: float = 64.0  # of ArcFace's cosines: Deng et al. 2019, arXiv 1801.07698, 4.1
     margin: float | None = None  # None: MARGINS
     optimizer: str = "adam"

@@ -29,7 +29,7 @@ class ArcFace(nn.Module):
         super().__init__()
         classes = int(labels.max()) + 1
         self._loss = _ArcFaceLoss(classes, embeddings.shape[1], math.degrees(margin), scale)
-        means = torch.zeros(classes, embeddings.shape[1]).index_add_(0, labels, embeddings)
+        means = embeddings.new_zeros(classes, embeddings.shape[1]).index_add_(0, labels, embeddings)
         self._loss.W.data.copy_(functional.normalize(means).T)
 
     def forward(self, answers: Tensor, labels: Tensor) -> Tensor:

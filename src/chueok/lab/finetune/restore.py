@@ -124,7 +124,7 @@ def _convolutions(student: Student) -> list[nn.Conv2d]:
 
 
 def _layers(graph: GraphProto) -> Iterator[_Layer]:
-    """Every convolution in the order of work. Raises LookupError for one without weights or shift of its own."""
+    """Every convolution in the order of work. Raises LookupError for one without weights of its own."""
     from onnx import numpy_helper
 
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -133,8 +133,10 @@ def _layers(graph: GraphProto) -> Iterator[_Layer]:
             values[node.output[0]] = _unrounded(*(values[name] for name in node.input))
     for node in graph.node:
         if node.op_type == "Conv":
-            _, weight, bias = node.input
-            yield _Layer(np.array(values[weight]), np.array(values[bias]), _strides(node)[0])
+            _, name, *shift = node.input
+            weight = np.array(values[name])
+            bias = np.array(values[shift[0]]) if shift else np.zeros(len(weight), np.float32)
+            yield _Layer(weight, bias, _strides(node)[0])
 
 
 def _unrounded(rounded: NDArray[Any], scale: NDArray[np.float32], zero: NDArray[Any]) -> NDArray[np.float32]:
