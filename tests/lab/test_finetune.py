@@ -18,11 +18,12 @@ from chueok.errors import UsageError
 from chueok.lab.datasets import Dataset, open_dataset
 from chueok.lab.faces import Faces, album_crops, read_faces
 from chueok.lab.finetune.config import Config
+from chueok.lab.finetune.grid import read_grid, typed
 from chueok.lab.finetune.material import cutter, material
 from chueok.lab.finetune.networks import embed, open_learner
 from chueok.lab.finetune.offer import _taken, exported
 from chueok.lab.finetune.recipe import Bench, Event, dealt, finetune
-from chueok.lab.finetune.sweep import read_grid, sweep, typed
+from chueok.lab.finetune.sweep import sweep
 from chueok.lab.models import LabModel, find_lab_model
 from chueok.measures import FinetuneSummary, GateFigure, SweepCell, SweepSummary, TuningPoint
 from chueok.records import Note

@@ -13,8 +13,9 @@ from tests.lab.small import described, small_network
 from torch import nn
 
 from chueok.errors import UsageError
+from chueok.lab.finetune.config import check_size
 from chueok.lab.finetune.freeze import freeze, set_training
-from chueok.lab.finetune.networks import check_size, embed, open_learner, settle_on
+from chueok.lab.finetune.networks import embed, open_learner, settle_on
 from chueok.lab.finetune.restore import _shape, restored, settle
 from chueok.lab.models import LabModel, find_lab_model
 from chueok.lab.students import SHAPES, Student

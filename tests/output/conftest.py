@@ -13,10 +13,15 @@ import pytest
 from chueok.measures import (
     DistillSummary,
     EvaluateSummary,
+    FinetuneSummary,
+    GateFigure,
     LearningPoint,
     ModelEvaluated,
     NetworkMeasured,
     QuantizeSummary,
+    SweepCell,
+    SweepSummary,
+    TuningPoint,
     Verification,
 )
 from chueok.output.base import Progress, Record, open_output
@@ -121,6 +126,21 @@ RECORDS: tuple[Record, ...] = (
     DistillSummary(
         "student", Path("run/student.toml"), Path("run/curve.png"), 6_000_000, 0.91234, 7230.4, True
     ),
+    TuningPoint(1, 6, 0.15041, 0.16248, 0.85612, 4.66e-5, 13.3, True),
+    GateFigure("held-out", Path("mine"), 368, "EER", 0.1738, 0.15391, 0.00612, "better"),
+    FinetuneSummary(
+        "lite-tuned",
+        "lite",
+        Path("run/lite-tuned.toml"),
+        True,
+        "it is better",
+        Path("run/curve.png"),
+        5,
+        6,
+        127.4,
+    ),
+    SweepCell({"lr": 5e-5, "freeze": "bn"}, 0.1882, 0.1561, 0.8417, 5, 6, 127.4, ""),
+    SweepSummary(6, 2, Path("run/sweep.csv"), "--lr 5e-05 --freeze bn", 301.0),
     Note("by the way"),
 )
 

@@ -73,6 +73,17 @@ LINES = (
     '{"schema":1,"type":"learning","views":16000,"loss":0.4123,"similarity":0.7006,"seconds":214.2}',
     '{"schema":1,"type":"summary","command":"lab distill","model":"student","manifest":"run/student.toml",'
     '"curve":"run/curve.png","views":6000000,"similarity":0.9123,"seconds":7230.4,"has_thresholds":true}',
+    '{"schema":1,"type":"epoch","epoch":1,"epochs":6,"loss":0.1504,"eer":0.1625,"rank1":0.8561,"rate":4.66e-05,'
+    '"seconds":13.3,"best":true}',
+    '{"schema":1,"type":"gate","people":"held-out","dataset":"mine","pictures":368,"measure":"EER",'
+    '"before":0.1738,"after":0.1539,"error":0.0061,"verdict":"better"}',
+    '{"schema":1,"type":"summary","command":"lab finetune","model":"lite-tuned","origin":"lite",'
+    '"manifest":"run/lite-tuned.toml","installed":true,"reason":"it is better","curve":"run/curve.png",'
+    '"best_epoch":5,"epochs":6,"seconds":127.4}',
+    '{"schema":1,"type":"cell","options":{"lr":5e-05,"freeze":"bn"},"eer_before":0.1882,"eer":0.1561,'
+    '"rank1":0.8417,"best_epoch":5,"epochs":6,"seconds":127.4,"failed":""}',
+    '{"schema":1,"type":"summary","command":"lab finetune --sweep","cells":6,"kept":2,"table":"run/sweep.csv",'
+    '"best":"--lr 5e-05 --freeze bn","seconds":301.0}',
 )
 
 

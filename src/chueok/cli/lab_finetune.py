@@ -118,7 +118,9 @@ def finetune(
     use lite` goes back. Minutes for 2,000 pictures with `lite`. Stop it whenever you like: the same command goes on.
     """
     from chueok.lab.datasets import open_dataset
-    from chueok.lab.finetune.config import check
+    from chueok.lab.finetune.config import check, check_size
+    from chueok.lab.finetune.grid import read_grid
+    from chueok.lab.models import find_lab_model
 
     config = Config(
         out,
@@ -139,16 +141,17 @@ def finetune(
         seed=seed,
     )
     check(config)
+    grid = None if sweep is None else read_grid(sweep)
+    settings = session.settings(jobs=jobs)
+    found = find_lab_model(model, settings)
+    check_size(found.card, size)
+    found.check()
     opened = open_dataset(dataset)
     known = None if public is None else open_dataset(public)
     from chueok.lab.finetune.recipe import Bench  # imports torch, which takes seconds
     from chueok.lab.finetune.recipe import finetune as teach
-    from chueok.lab.finetune.sweep import read_grid
     from chueok.lab.finetune.sweep import sweep as compare
-    from chueok.lab.models import find_lab_model
 
-    settings = session.settings(jobs=jobs)
-    found = find_lab_model(model, settings)
     with session.output(json=json) as output:
         progress, reading = (
             counting(output, "learning", "pictures"),
@@ -156,7 +159,7 @@ def finetune(
         )
         bench = Bench(settings, device, progress=progress, reading=reading)
         new = name or f"{found.card.name}-tuned"
-        swept = None if sweep is None else compare(read_grid(sweep), config, opened, found, bench)
+        swept = None if grid is None else compare(grid, config, opened, found, bench)
         for event in swept or teach(config, opened, found, new, bench, known):
             with to_the_end("the model had learnt"):
                 output.show(event)

@@ -199,6 +199,11 @@ def _tuning(point: TuningPoint) -> Fields:
     return _flat(point) | {"rate": float(f"{point.rate:.3g}")}
 
 
+def _cell(cell: SweepCell) -> Fields:
+    """Options as they were given."""
+    return _flat(cell) | {"options": dict(cell.options)}
+
+
 def _scan_summary(summary: ScanSummary) -> Fields:
     counts = {status.value: summary.counts.get(status, 0) for status in Status}
     rest = _flat(summary)
@@ -282,7 +287,7 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     LearningPoint: ("learning", _flat),
     TuningPoint: ("epoch", _tuning),
     GateFigure: ("gate", _flat),
-    SweepCell: ("cell", _flat),
+    SweepCell: ("cell", _cell),
     Action: ("planned", _action),
     Collected: ("collected", _collected),
     ScanSummary: ("summary", _scan_summary),

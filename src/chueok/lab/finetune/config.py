@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from chueok.errors import UsageError
+
+if TYPE_CHECKING:
+    from chueok.vision.models.card import ModelCard
 
 CHOICES: Final = {
     "loss": ("arcface", "triplet"),
@@ -17,6 +20,7 @@ CHOICES: Final = {
 }
 # Additive, in radians: Deng et al. 2019, 4.1. Of squared distances: Schroff et al. 2015, arXiv 1503.03832, 4
 MARGINS: Final = {"arcface": 0.5, "triplet": 0.2}
+SIZES: Final = (112, 160)  # pixels of a crop, where a network takes several: FaceNet's own is 160
 _LEAST_TRIPLET_BATCH = 8  # two people with four pictures each
 
 
@@ -73,3 +77,18 @@ def check(config: Config) -> None:
         raise UsageError(f"--batch {config.batch}: triplets need {_LEAST_TRIPLET_BATCH} or more")
     if config.keep < 0:
         raise UsageError(f"--keep {config.keep:g}: it takes 0 or more")
+
+
+def check_size(card: ModelCard, size: int | None) -> int:
+    """The size to learn at, None being the model's own. Raises UsageError where its layers do not allow it."""
+    own = card.recipe.pixels
+    if size is None or size == own:
+        return own
+    if card.architecture != "inception_resnet_v1":
+        raise UsageError(
+            f"--size {size}: the last layer of {card.name!r} takes the features of {own} x {own} pixels, no others; "
+            f"leave --size out, or give --model facenet, which takes {' or '.join(map(str, SIZES))}"
+        )
+    if size not in SIZES:
+        raise UsageError(f"--size {size}: it takes {' or '.join(map(str, SIZES))}")
+    return size

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chueok.errors import UsageError
 from chueok.lab.finetune.restore import restored, settle
 from chueok.lab.students import Student
 from chueok.lab.training import computes_bfloat16
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from chueok.lab.models import LabModel
     from chueok.vision.models.card import ModelCard, Recipe
 
-SIZES = (112, 160)  # pixels; what the lab's faces are cut at
 BATCH = 64  # crops a call where nothing is learnt; more only take memory
 _SETTLED_BY = 400  # crops: a channel's mean is then known to a twentieth of its spread or better
 # The layers that turn features into the embedding: what `--freeze all-but-head` leaves free
@@ -50,21 +48,6 @@ class Learner:
     def head(self) -> tuple[str, ...]:
         """Names of the embedding's layers."""
         return _HEADS[self.card.architecture]
-
-
-def check_size(card: ModelCard, size: int | None) -> int:
-    """The size to learn at, None being the model's own. Raises UsageError where its layers do not allow it."""
-    own = card.recipe.pixels
-    if size is None or size == own:
-        return own
-    if card.architecture != "inception_resnet_v1":
-        raise UsageError(
-            f"--size {size}: the last layer of {card.name!r} takes the features of {own} x {own} pixels, no others; "
-            f"leave --size out, or give --model facenet, which takes {' or '.join(map(str, SIZES))}"
-        )
-    if size not in SIZES:
-        raise UsageError(f"--size {size}: it takes {' or '.join(map(str, SIZES))}")
-    return size
 
 
 def open_learner(model: LabModel, size: int) -> Learner:

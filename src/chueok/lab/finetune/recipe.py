@@ -19,10 +19,10 @@ from chueok.lab.delivery import Maker, delivery
 from chueok.lab.distill import find_device
 from chueok.lab.evaluate import reading_notes
 from chueok.lab.faces import Faces, album_crops, of_people, read_faces
-from chueok.lab.finetune.config import Config, check
+from chueok.lab.finetune.config import Config, check, check_size
 from chueok.lab.finetune.curve import refuse_foreign_curve, write_curve
 from chueok.lab.finetune.material import Material, cutter, material
-from chueok.lab.finetune.networks import Learner, check_size, open_learner
+from chueok.lab.finetune.networks import Learner, open_learner
 from chueok.lab.finetune.offer import Judges, Offer, described, exported, offer
 from chueok.lab.finetune.split import Split, split_people
 from chueok.library import cores

@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
 import shutil
 import time
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from chueok.errors import OperationFailed, UsageError
+from chueok.errors import OperationFailed
 from chueok.lab.checkpoint import replacing
 from chueok.lab.distill import find_device
 from chueok.lab.evaluate import reading_notes
 from chueok.lab.faces import Faces, read_faces
-from chueok.lab.finetune.config import Config, check
-from chueok.lab.finetune.networks import check_size, open_learner
+from chueok.lab.finetune.config import Config, check, check_size
+from chueok.lab.finetune.grid import Options, typed
+from chueok.lab.finetune.networks import open_learner
 from chueok.lab.finetune.recipe import Bench, check_extra, dealt, gathered, told
 from chueok.lab.finetune.split import Split
 from chueok.library import cores
@@ -36,16 +35,7 @@ if TYPE_CHECKING:
     from chueok.lab.datasets import Dataset
     from chueok.lab.models import LabModel
 
-Options = dict[str, str | float | bool]
 Event = Note | SweepCell | SweepSummary
-
-# What a grid may vary, and the kinds of value each takes; an empty text for `adapt` is no album
-_KINDS: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("loss", "optimizer", "schedule", "freeze", "adapt"), (str,)),
-    **dict.fromkeys(("scale", "margin", "lr", "keep"), (float, int)),
-    **dict.fromkeys(("epochs", "batch", "size", "patience", "seed"), (int,)),
-    "augment": (bool,),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +44,6 @@ class _Cell:
 
     options: Options
     config: Config  # its `out` is a folder of the cell's own
-
-
-def read_grid(path: Path) -> list[Options]:
-    """Every combination of a TOML file whose entries are options with lists of values. Raises UsageError."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"the grid {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the grid {path} is not valid TOML: {error}") from error
-    lists = [_values(path, name, value) for name, value in table.items()]
-    if not lists:
-        raise UsageError(f"the grid {path} names no options; write for instance: lr = [1e-4, 5e-5]")
-    return [dict(zip(table, values, strict=True)) for values in itertools.product(*lists)]
 
 
 def sweep(
@@ -104,27 +80,6 @@ def sweep(
     best = done[0]
     words = typed(best.options) if best.best_epoch and not best.failed else ""
     yield SweepSummary(len(cells), kept, table, words, time.monotonic() - began)
-
-
-def typed(options: Mapping[str, str | float | bool]) -> str:
-    """Options as one would type them."""
-    words = []
-    for name, value in options.items():
-        if name == "augment":
-            words.append("--augment" if value else "--no-augment")
-        elif value != "":  # an album is not given
-            words.append(f"--{name} {value:g}" if isinstance(value, float) else f"--{name} {value}")
-    return " ".join(words)
-
-
-def _values(path: Path, name: str, value: Any) -> list[Any]:
-    if name not in _KINDS:
-        raise UsageError(f"the grid {path} varies {name!r}; it takes {', '.join(_KINDS)}")
-    values = value if isinstance(value, list) else [value]
-    if not values or not all(type(one) in _KINDS[name] for one in values):
-        kind = {bool: "true or false", int: "whole numbers", float: "numbers", str: "words"}[_KINDS[name][0]]
-        raise UsageError(f"the grid {path}: {name} takes a list of {kind}")
-    return values
 
 
 def _applied(config: Config, options: Options) -> Config:
