@@ -70,7 +70,7 @@ def celebrities(shared: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.weights
 def test_a_run_and_a_sweep_on_real_faces(chueok: Chueok, celebrities: Path, tmp_path: Path) -> None:
-    line = ["lab", "finetune", celebrities, "--epochs", "1", "--batch", "8", "--jobs", "1"]
+    line: list[str | Path] = ["lab", "finetune", celebrities, "--epochs", "1", "--batch", "8", "--jobs", "1"]
     made = chueok(*line, "--out", tmp_path / "out", "--public", celebrities, "--adapt", celebrities, "--json")
     assert made.code == 0, made.err
     assert "2 people to learn from" in made.err

@@ -176,7 +176,8 @@ def test_every_face_of_an_album_is_adapted_to(tmp_path: Path, settings: Settings
     (album / "notes.txt").write_text("no photo")
     (album / "broken.png").write_bytes(b"no picture")
     crops = album_crops(album, settings, cutter(Recipe("box", 160)), source=FAKES)
-    assert (crops.shape, crops.dtype) == ((6, 160, 160, 3), np.uint8)
+    assert crops.shape == (6, 160, 160, 3)
+    assert crops.dtype == np.uint8
     with pytest.raises(UsageError, match="is not a folder with photos"):
         album_crops(tmp_path / "nowhere", settings, cutter(Recipe("box", 160)), source=FAKES)
 
@@ -228,7 +229,7 @@ def test_a_sweep_that_was_killed_goes_on_and_its_table_is_sorted(
     grid = read_grid_of(config.out.parent, "lr = [3e-3, 1e-9, 9.0]\nepochs = 2")
     started = sweep(grid, config, dataset, model, bench)
     next(started), next(started)  # the note about people, and the first cell's
-    started.close()
+    del started  # as a kill would leave it
     events = list(sweep(grid, config, dataset, model, bench))
     cells = [event for event in events if isinstance(event, SweepCell)]
     assert [cell.eer for cell in cells] == sorted(cell.eer for cell in cells)

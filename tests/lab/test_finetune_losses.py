@@ -97,11 +97,12 @@ def test_the_domain_classifier_learns_and_the_embeddings_get_its_gradient_turned
     unknown = torch.randn(6, DIMENSION, generator=torch.Generator().manual_seed(2)).requires_grad_()
     classifier = DomainClassifier(DIMENSION, torch.Generator().manual_seed(3))
     classifier(known, unknown, 0.25).backward()
-    turned = known.grad, unknown.grad, classifier._layers[0].weight.grad
+    weight = next(classifier.parameters())
+    turned = known.grad, unknown.grad, weight.grad
     scores = classifier._layers(torch.cat([known, unknown])).squeeze(1)
     sides = torch.cat([torch.zeros(6), torch.ones(6)])
     plain = functional.binary_cross_entropy_with_logits(scores, sides)
-    straight = torch.autograd.grad(plain, [known, unknown, classifier._layers[0].weight])
+    straight = torch.autograd.grad(plain, [known, unknown, weight])
     for given, expected, factor in zip(turned, straight, (-0.25, -0.25, 1.0), strict=True):
         assert given is not None
         torch.testing.assert_close(given, factor * expected)
