@@ -239,7 +239,7 @@ def test_a_sweep_that_was_killed_goes_on_and_its_table_is_sorted(
     assert isinstance(summary, SweepSummary)
     assert (summary.cells, summary.kept, summary.best) == (3, 1, "--lr 0.003 --epochs 2")
     rows = (config.out / "sweep.csv").read_text().splitlines()
-    assert rows[0] == "lr,epochs,eer_before,eer,rank1,best_epoch,epochs,seconds,failed"
+    assert rows[0] == "--lr,--epochs,eer_before,eer,rank1,best_epoch,epochs,seconds,failed"
     assert [row.split(",")[0] for row in rows[1:]] == [str(cell.options["lr"]) for cell in cells]
     assert len(json.loads((config.out / "sweep.json").read_text())) == 3
     assert [path.suffix for path in (config.out / "cells").iterdir()] == [".json"] * 3
@@ -252,6 +252,18 @@ def test_a_sweep_with_a_combination_that_cannot_be_begins_nothing(
     with pytest.raises(UsageError, match="takes the features of 112 x 112 pixels"):
         list(sweep(grid, config, dataset, model, bench))
     assert not config.out.exists()
+
+
+def test_a_table_of_somebody_elses_stays(
+    config: Config, dataset: Dataset, model: LabModel, bench: Bench
+) -> None:
+    config.out.mkdir()
+    (config.out / "sweep.csv").write_text("mine")
+    with pytest.raises(
+        UsageError, match=r"sweep\.csv exists and was not made by `chueok lab finetune --sweep`"
+    ):
+        list(sweep(read_grid_of(config.out.parent, "lr = [1e-3]"), config, dataset, model, bench))
+    assert (config.out / "sweep.csv").read_text() == "mine"
 
 
 def read_grid_of(folder: Path, text: str) -> list[dict[str, str | float | bool]]:

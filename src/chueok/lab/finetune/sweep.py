@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from chueok.errors import OperationFailed
+from chueok.flow.foreign import refuse_foreign
 from chueok.lab.checkpoint import replacing
 from chueok.lab.distill import find_device
 from chueok.lab.evaluate import reading_notes
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from chueok.lab.models import LabModel
 
 Event = Note | SweepCell | SweepSummary
+
+_CSV, _JSON = "sweep.csv", "sweep.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ def sweep(
         check(one)
         check_size(model.card, one.size)
     model.check()
+    for name in (_CSV, _JSON):
+        refuse_foreign(config.out / name, b"eer_before", "`chueok lab finetune --sweep`", "another --out")
     faces = read_faces(dataset, bench.settings, source=bench.source, progress=bench.reading)
     yield from reading_notes(faces)
     split = dealt(faces, base)
@@ -168,11 +173,11 @@ def _write(cells: Sequence[SweepCell], out: Path) -> Path:
     rows = [
         [*map(str, cell.options.values()), *(str(getattr(cell, name)) for name in rest)] for cell in cells
     ]
-    lines = [[*cells[0].options, *rest], *rows]
+    lines = [[*(f"--{name}" for name in cells[0].options), *rest], *rows]
     quoted = (",".join(_quoted(word) for word in line) + "\n" for line in lines)
-    _keep(out / "sweep.csv", "".join(quoted).encode())
-    _keep(out / "sweep.json", json.dumps([dataclasses.asdict(cell) for cell in cells], indent=1).encode())
-    return out / "sweep.csv"
+    _keep(out / _CSV, "".join(quoted).encode())
+    _keep(out / _JSON, json.dumps([dataclasses.asdict(cell) for cell in cells], indent=1).encode())
+    return out / _CSV
 
 
 def _quoted(word: str) -> str:
