@@ -33,7 +33,7 @@ class Config:
     scale: float = 64.0  # of ArcFace's cosines: Deng et al. 2019, arXiv 1801.07698, 4.1
     margin: float | None = None  # None: MARGINS
     optimizer: str = "adam"
-    lr: float = 5e-5
+    lr: float = 1e-4
     schedule: str = "cosine"
     epochs: int = 10
     batch: int = 32
@@ -41,7 +41,7 @@ class Config:
     size: int | None = None  # pixels; None: the model's own
     adapt: Path | None = None  # an album whose faces have no names
     augment: bool = True
-    keep: float = 10.0  # weight of staying near the former answers
+    keep: float = 3.0  # weight of staying near the former answers
     patience: int = 3  # epochs without a better EER until it stops
     seed: int = 0
     split_seed: int | None = None  # decides who is held out; None: `seed`

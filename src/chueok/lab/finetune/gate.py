@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Vectors = tuple["NDArray[np.float32]", "NDArray[np.float32]"]  # before and after: (n, d) float32, unit rows
 _DRAWS = 200  # of people: a standard error is then known to 5 %
+_ACTED_ON = 1e-3  # Settings.far
 _EER, _RANK1 = "EER", "rank-1"
 
 
@@ -150,8 +151,8 @@ def _measured(ranked: _Ranked, count: NDArray[np.float64]) -> tuple[float, ...]:
 
 
 def _rarest(impostors: int) -> str | None:
-    """The rarest FAR that so many impostor pairs can say something of."""
-    enough = [name for name, far in FARS.items() if impostors >= round(ENOUGH / far)]
+    """The rarest FAR, down to the one `chueok find` acts on, that so many impostor pairs can say something of."""
+    enough = [name for name, far in FARS.items() if far >= _ACTED_ON and impostors >= round(ENOUGH / far)]
     return enough[-1] if enough else None
 
 
