@@ -296,3 +296,75 @@ class CalibrateSummary:
     faces: int  # looked at
     stored: bool
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TuningPoint:
+    """Where a fine-tuning stands after an epoch; epoch 0 is the model as it was."""
+
+    epoch: int
+    epochs: int  # planned
+    loss: float | None  # mean over the epoch; None before the first
+    eer: float  # equal error rate on the validation people: false accepts as often as false rejects
+    rank1: float  # on the validation people
+    rate: float  # of learning, at the end of the epoch
+    seconds: float  # of work until here, over all runs
+    best: bool  # whether no epoch before had so low an EER
+
+
+@dataclass(frozen=True, slots=True)
+class GateFigure:
+    """One figure of a model before and after fine-tuning, and whether the difference is more than chance."""
+
+    people: Literal["held-out", "public"]
+    dataset: Path
+    pictures: int
+    measure: str  # "TAR 1e-3", "EER", "rank-1", "accuracy"
+    before: float
+    after: float
+    error: float | None  # standard error of the difference; None where there are too few people to tell
+    verdict: Literal["better", "same", "worse"]  # "same": the difference is no larger than the error
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneSummary:
+    """The last event of a fine-tuning."""
+
+    model: str  # the new one's name
+    origin: str  # name of the model it began as
+    manifest: (
+        Path | None
+    )  # what `chueok model fetch MODEL --from` takes; None when no epoch was better than the start
+    installed: bool  # whether it passed the gate and is in the model store
+    reason: str  # why, or why not
+    curve: Path  # the learning curve as a picture; curve.csv beside it has the numbers
+    best_epoch: int
+    epochs: int  # learnt
+    seconds: float  # of work, over all runs
+
+
+@dataclass(frozen=True, slots=True)
+class SweepCell:
+    """One combination of a grid, learnt."""
+
+    options: Mapping[str, str | float | bool]  # those the grid varies, as the command line has them
+    eer_before: float  # on the validation people, of the model as it was
+    eer: float  # of the best epoch
+    rank1: float  # of the best epoch
+    best_epoch: int
+    epochs: int  # learnt
+    seconds: float
+    failed: str  # why there is no result, else empty
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSummary:
+    """The last event of a sweep."""
+
+    cells: int
+    kept: int  # done by an earlier run of the same sweep
+    table: Path  # sweep.csv; sweep.json beside it
+    best: (
+        str  # the options of the best cell as one would type them; empty where none is better than the start
+    )
+    seconds: float

@@ -17,6 +17,8 @@ from chueok.measures import (
     Difference,
     DistillSummary,
     EvaluateSummary,
+    FinetuneSummary,
+    GateFigure,
     HardPair,
     Interval,
     LearningPoint,
@@ -28,6 +30,9 @@ from chueok.measures import (
     PairsSummary,
     QuantizeSummary,
     SliceMeasured,
+    SweepCell,
+    SweepSummary,
+    TuningPoint,
     Verification,
 )
 from chueok.output.base import Progress, Record, open_output
@@ -180,6 +185,21 @@ RECORDS: tuple[Record, ...] = (
         changes=(MatchChange("엄마", 12, 11, (), (Path("b.jpg"),)),),
     ),
     CalibrateSummary("lite", 0.5123, 0.001, 3000, stored=True, seconds=1.2),
+    TuningPoint(1, 6, 0.15041, 0.16248, 0.85612, 4.66e-5, 13.3, True),
+    GateFigure("held-out", Path("mine"), 368, "EER", 0.1738, 0.15391, 0.00612, "better"),
+    FinetuneSummary(
+        "lite-tuned",
+        "lite",
+        Path("run/lite-tuned.toml"),
+        True,
+        "it is better",
+        Path("run/curve.png"),
+        5,
+        6,
+        127.4,
+    ),
+    SweepCell({"lr": 5e-5, "freeze": "bn"}, 0.1882, 0.1561, 0.8417, 5, 6, 127.4, ""),
+    SweepSummary(6, 2, Path("run/sweep.csv"), "--lr 5e-05 --freeze bn", 301.0),
     Note("by the way"),
 )
 

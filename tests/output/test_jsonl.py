@@ -93,6 +93,17 @@ LINES = (
     '"lost":[{"path":"b.jpg"}]}]}',
     '{"schema":1,"type":"summary","command":"calibrate","model":"lite","threshold":0.5123,"far":0.001,'
     '"faces":3000,"stored":true,"seconds":1.2}',
+    '{"schema":1,"type":"epoch","epoch":1,"epochs":6,"loss":0.1504,"eer":0.1625,"rank1":0.8561,"rate":4.66e-05,'
+    '"seconds":13.3,"best":true}',
+    '{"schema":1,"type":"gate","people":"held-out","dataset":"mine","pictures":368,"measure":"EER",'
+    '"before":0.1738,"after":0.1539,"error":0.0061,"verdict":"better"}',
+    '{"schema":1,"type":"summary","command":"lab finetune","model":"lite-tuned","origin":"lite",'
+    '"manifest":"run/lite-tuned.toml","installed":true,"reason":"it is better","curve":"run/curve.png",'
+    '"best_epoch":5,"epochs":6,"seconds":127.4}',
+    '{"schema":1,"type":"cell","options":{"lr":5e-05,"freeze":"bn"},"eer_before":0.1882,"eer":0.1561,'
+    '"rank1":0.8417,"best_epoch":5,"epochs":6,"seconds":127.4,"failed":""}',
+    '{"schema":1,"type":"summary","command":"lab finetune --sweep","cells":6,"kept":2,"table":"run/sweep.csv",'
+    '"best":"--lr 5e-05 --freeze bn","seconds":301.0}',
 )
 
 

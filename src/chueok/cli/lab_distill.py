@@ -32,9 +32,6 @@ Evaluate = Annotated[
         help="Measure the student at the end, as `chueok lab evaluate`. Several: the first gives the thresholds.",
     ),
 ]
-Device = Annotated[
-    str, typer.Option("--device", metavar="WHERE", help="auto (a GPU where there is one), cpu or cuda.")
-]
 
 
 @command(lab_app)
@@ -48,7 +45,7 @@ def distill(
     views: Views = 1_000_000,
     seed: options.Seed = 0,
     evaluate: Evaluate = None,
-    device: Device = "auto",
+    device: options.Device = "auto",
     jobs: options.Jobs = None,
     json: options.Json = False,
 ) -> int:

@@ -233,8 +233,11 @@ NewName = Annotated[
     typer.Option(
         "--name",
         metavar="NAME",
-        help="The new model's name; default: student (distill), MODEL-int8 (quantize).",
+        help="The new model's name; default: student (distill), MODEL-int8 (quantize), MODEL-tuned (finetune).",
     ),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="WHERE", help="auto (a GPU where there is one), cpu or cuda.")
 ]
 Seed = Annotated[
     int,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import torch
 
 from chueok.errors import OperationFailed
 from chueok.measures import LearningPoint
 from chueok.store.lock import locked
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write or replace a checkpoint. Raises OperationFailed; the one before is then still there."""
     state = {name: getattr(checkpoint, name) for name in Checkpoint.__slots__}
     state["curve"] = [dataclasses.astuple(point) for point in checkpoint.curve]
+    save_state(state, path)
+
+
+def save_state(state: dict[str, Any], path: Path) -> None:
+    """Write or replace a file of tensors and plain values; as `save_checkpoint`."""
     try:
         with replacing(path) as file:
             torch.save(state, file)
@@ -80,11 +87,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
     """The checkpoint, or None where there is none. Raises OperationFailed when it cannot be read."""
+
+    def opened(state: dict[str, Any]) -> Checkpoint:
+        return Checkpoint(curve=tuple(LearningPoint(*point) for point in state.pop("curve")), **state)
+
+    return load_state(path, opened)
+
+
+def load_state(path: Path, opened: Callable[[dict[str, Any]], T]) -> T | None:
+    """What `opened` makes of a file of `save_state`; as `load_checkpoint`."""
     try:
         with path.open("rb") as file:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        curve = tuple(LearningPoint(*point) for point in state.pop("curve"))
-        return Checkpoint(curve=curve, **state)
+            return opened(torch.load(file, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         return None
     except (

@@ -86,6 +86,20 @@ def open_dataset(path: Path | str, pairs: Path | None = None) -> Dataset:
     return dataset
 
 
+def unlabelled(album: Path) -> tuple[LabelledPicture, ...]:
+    """The pictures below a folder, of nobody known, by name. Raises UsageError where there are none."""
+    try:
+        found = [path for path in sorted(album.rglob("*")) if _is_picture(path.relative_to(album))]
+        pictures = tuple(
+            LabelledPicture(str(path.relative_to(album)), "", real(path)) for path in found if path.is_file()
+        )
+    except OSError as error:
+        raise UsageError(f"{album} cannot be read as an album: {error}") from error
+    if not pictures:
+        raise UsageError(f"{album} is not a folder with photos; give a folder that has some")
+    return pictures
+
+
 def _check(dataset: Dataset) -> None:
     """Raise UsageError for what nothing can be measured with."""
     counts = Counter(picture.person for picture in dataset.pictures)

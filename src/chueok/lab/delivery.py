@@ -32,6 +32,7 @@ class Maker(StrEnum):
 
     DISTILL = "chueok lab distill"
     QUANTIZE = "chueok lab quantize"
+    FINETUNE = "chueok lab finetune"
 
 
 @dataclass(frozen=True, slots=True)

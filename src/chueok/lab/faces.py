@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chueok.errors import OperationFailed, UnreadablePhoto
+from chueok.errors import OperationFailed, UnreadablePhoto, UsageError
 from chueok.lab.comparisons import Pair
-from chueok.lab.datasets import Dataset, LabelledPicture
+from chueok.lab.datasets import Dataset, LabelledPicture, unlabelled
 from chueok.library import Library, open_library
 from chueok.measures import Counted
 from chueok.records import Box, Detection, PhotoReading
@@ -116,6 +116,44 @@ def recut(faces: Faces, cut: Cut, settings: Settings) -> Faces:
                 f"{picture.path} could be read a moment ago: {error}. Run it again"
             ) from error
     return replace(faces, crops=np.stack(crops)) if crops else faces
+
+
+def of_people(faces: Faces, people: Collection[str]) -> Faces:
+    """Only these people's faces."""
+    kept = [number for number, person in enumerate(faces.people) if person in people]
+    return replace(
+        faces,
+        pictures=tuple(faces.pictures[number] for number in kept),
+        seen=tuple(faces.seen[number] for number in kept),
+        crops=faces.crops[kept],
+    )
+
+
+def album_crops(
+    album: Path,
+    settings: Settings,
+    cut: Cut,
+    *,
+    source: ReaderSource = NETWORKS,
+    progress: Counted = lambda read, pictures: None,
+) -> NDArray[np.uint8]:
+    """Every face of every readable photo below a folder, nameless: (n, s, s, 3) uint8 RGB, one at least.
+
+    Raises UsageError where there is none, and what `read_faces` does.
+    """
+    pictures = unlabelled(album)
+    with tempfile.TemporaryDirectory(prefix="chueok-") as folder:
+        passing = Path(folder) / "library"
+        with open_library(passing, settings=settings, model=DEFAULT_MODEL, source=source) as library:
+            found = _find_faces(library, pictures, progress)
+    crops = []
+    for picture in pictures:
+        seen = _seen(picture, found[picture.path])
+        if seen:
+            crops += read_crops(picture.read(), seen, settings.detector_size, cut)
+    if not crops:
+        raise UsageError(f"no face was found in the {len(pictures):,} photos of {album}; give another album")
+    return np.stack(crops)
 
 
 # ---- finding -------------------------------------------------------------------------------------

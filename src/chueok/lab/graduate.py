@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 import torch
+from torch import nn
 
 from chueok.errors import ModelInvalid
 from chueok.lab.delivery import Delivery, Maker, signed
@@ -91,13 +92,13 @@ def _card(teacher: ModelCard) -> ModelCard:
     )
 
 
-def as_onnx(student: Student) -> bytes:
-    """The student as one ONNX file: "image" (n, 3, 112, 112) float32 RGB 0..255 -> "embedding" (n, d), unit rows."""
+def as_onnx(network: nn.Module, side: int = TEMPLATE_PIXELS, maker: Maker = Maker.DISTILL) -> bytes:
+    """A network as one ONNX file: "image" (n, 3, side, side) float32 -> "embedding" (n, d)."""
     with tempfile.TemporaryDirectory(prefix="chueok-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's warnings are about torch's own future
-        path = Path(folder) / "student.onnx"
-        write_onnx(Blueprint(student.cpu(), torch.zeros(2, 3, TEMPLATE_PIXELS, TEMPLATE_PIXELS)), path)
-        return signed(onnx.load(path), Maker.DISTILL)
+        path = Path(folder) / "network.onnx"
+        write_onnx(Blueprint(network.cpu(), torch.zeros(2, 3, side, side)), path)
+        return signed(onnx.load(path), maker)
 
 
 def _with_thresholds(card: ModelCard, measured: Verification) -> ModelCard:

@@ -72,11 +72,12 @@ CALM = Variety(
 
 
 class Views:
-    """Makes views of crops on one device."""
+    """Makes views of crops on one device. side: of the crops, in pixels; amounts in pixels are for 112."""
 
-    def __init__(self, variety: Variety, device: torch.device) -> None:
+    def __init__(self, variety: Variety, device: torch.device, side: int = SIDE) -> None:
         self._variety = variety
         self._device = device
+        self._side = side
 
     def __call__(self, crops: Tensor, chance: Generator) -> Tensor:
         """crops: (n, 112, 112, 4) uint8 RGBA, alpha 0 where the picture had no pixels -> (n, 3, 112, 112) uint8."""
@@ -111,12 +112,17 @@ class Views:
     def _frame(self, faces: Tensor, chance: Generator) -> Tensor:
         """Black beyond a rectangle around the face, upright in its photo but not in the crop."""
         n = len(faces)
-        place = torch.arange(SIDE, device=self._device) - (SIDE - 1) / 2
+        place = torch.arange(self._side, device=self._device) - (self._side - 1) / 2
         angle = self._normal((n, 1, 1, 1), math.radians(10), chance)
         middle = self._normal((2, n, 1, 1, 1), 4, chance)
-        half = self._uniform((2, n, 1, 1, 1), SIDE / 3, SIDE / 2, chance)  # nearly always with eyes and mouth
+        half = self._uniform(
+            (2, n, 1, 1, 1), self._side / 3, self._side / 2, chance
+        )  # nearly always with eyes and mouth
         # 8 pixels below the crop's middle: between it and the middle of the landmarks
-        across, down = place.view(1, 1, 1, SIDE) - middle[0], place.view(1, 1, SIDE, 1) - 8 - middle[1]
+        across, down = (
+            place.view(1, 1, 1, self._side) - middle[0],
+            place.view(1, 1, self._side, 1) - 8 - middle[1],
+        )
         beyond = ((across * angle.cos() + down * angle.sin()).abs() > half[0]) | (
             (down * angle.cos() - across * angle.sin()).abs() > half[1]
         )
@@ -129,14 +135,14 @@ class Views:
         size = self._normal((n,), variety.size, chance).exp()
         wide, shear = self._normal((2, n), variety.stretch, chance)
         mirror = 1 - 2 * self._happens(n, 0.5, chance).flatten()
-        shift = self._normal((2, n), variety.shift * 2 / SIDE, chance)
+        shift = self._normal((2, n), variety.shift * 2 / self._side, chance)
         across, down = size * wide.exp(), size / wide.exp()
         rows = [
             torch.stack([mirror * across * angle.cos(), -down * angle.sin() + shear, shift[0]], 1),
             torch.stack([mirror * across * angle.sin(), down * angle.cos(), shift[1]], 1),
         ]
         grid = functional.affine_grid(torch.stack(rows, 1), list(faces.shape), align_corners=False)
-        bend = self._field(n, 2, 5, chance).permute(0, 2, 3, 1) * (variety.bend * 2 / SIDE)
+        bend = self._field(n, 2, 5, chance).permute(0, 2, 3, 1) * (variety.bend * 2 / self._side)
         return functional.grid_sample(
             faces.contiguous(), grid + bend, "bilinear", "zeros", align_corners=False
         )
@@ -148,7 +154,7 @@ class Views:
             if self._number(chance) < self._variety.coarse:
                 side = round(24 * (80 / 24) ** self._number(chance))
                 small = functional.interpolate(part, (side, side), mode="bilinear", antialias=True)
-                part = functional.interpolate(small, (SIDE, SIDE), mode="bilinear")  # noqa: PLW2901
+                part = functional.interpolate(small, (self._side, self._side), mode="bilinear")  # noqa: PLW2901
             if self._number(chance) < self._variety.blurred:
                 part = self._blur(part, chance)  # noqa: PLW2901
             parts[number] = part
@@ -175,9 +181,11 @@ class Views:
         faces = torch.lerp(grey, faces, saturation)
         exposure = self._normal((n, 1, 1, 1), 0.25 * light, chance)
         gain = (exposure + self._normal((n, 3, 1, 1), 0.06 * light, chance)).exp()
-        ramp = torch.linspace(-1, 1, SIDE, device=self._device)
+        ramp = torch.linspace(-1, 1, self._side, device=self._device)
         side = self._normal((2, n, 1, 1, 1), 0.15 * light, chance)
-        gain = gain * (1 + side[0] * ramp.view(1, 1, 1, SIDE) + side[1] * ramp.view(1, 1, SIDE, 1))
+        gain = gain * (
+            1 + side[0] * ramp.view(1, 1, 1, self._side) + side[1] * ramp.view(1, 1, self._side, 1)
+        )
         faces = faces * gain + self._normal((n, 1, 1, 1), 12 * light, chance)
         # a bent tone curve: gamma's shape without its cost
         curve = self._uniform((n, 1, 1, 1), -0.5 * light, 0.5 * light, chance) / 255
@@ -186,10 +194,13 @@ class Views:
     def _cover(self, faces: Tensor, chance: Generator) -> Tensor:
         """Hide a rectangle behind a colour or a piece of another picture."""
         n = len(faces)
-        place = torch.arange(SIDE, device=self._device)
+        place = torch.arange(self._side, device=self._device)
         inside = []
-        for axis in ((n, 1, 1, SIDE), (n, 1, SIDE, 1)):
-            middle, half = self._uniform((n, 1), 0, SIDE, chance), self._uniform((n, 1), 4, SIDE / 4, chance)
+        for axis in ((n, 1, 1, self._side), (n, 1, self._side, 1)):
+            middle, half = (
+                self._uniform((n, 1), 0, self._side, chance),
+                self._uniform((n, 1), 4, self._side / 4, chance),
+            )
             inside.append(((place - middle).abs() < half).view(axis))
         hidden = inside[0] & inside[1] & (self._happens(n, self._variety.covered, chance) > 0)
         colour = self._uniform((n, 3, 1, 1), 0, 255, chance)
@@ -201,7 +212,7 @@ class Views:
         """Noise on the first of the batch, whose members are drawn by lot."""
         first = round(len(faces) * self._variety.noisy)
         strength = self._uniform((first, 1, 1, 1), 1, 14, chance)
-        noise = torch.randn((first, 3, SIDE, SIDE), generator=chance).to(self._device)
+        noise = torch.randn((first, 3, self._side, self._side), generator=chance).to(self._device)
         return torch.cat([faces[:first] + strength * noise, faces[first:]])
 
     def _compress(self, faces: Tensor, chance: Generator) -> Tensor:
@@ -217,7 +228,7 @@ class Views:
     def _field(self, n: int, channels: int, places: int, chance: Generator) -> Tensor:
         """A smooth random field of unit spread at its places: (n, channels, 112, 112)."""
         values = self._normal((n, channels, places, places), 1, chance)
-        return functional.interpolate(values, (SIDE, SIDE), mode="bilinear", align_corners=True)
+        return functional.interpolate(values, (self._side, self._side), mode="bilinear", align_corners=True)
 
     def _happens(self, n: int, share: float, chance: Generator) -> Tensor:
         """(n, 1, 1, 1) float32: 1 with the given chance, else 0."""

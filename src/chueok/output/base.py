@@ -13,12 +13,17 @@ from chueok.measures import (
     Calibration,
     DistillSummary,
     EvaluateSummary,
+    FinetuneSummary,
+    GateFigure,
     LearningPoint,
     ModelEvaluated,
     ModelsCompared,
     NetworkMeasured,
     PairsSummary,
     QuantizeSummary,
+    SweepCell,
+    SweepSummary,
+    TuningPoint,
 )
 from chueok.records import (
     Action,
@@ -85,6 +90,11 @@ Record = (
     | DistillSummary
     | Calibration
     | CalibrateSummary
+    | TuningPoint
+    | GateFigure
+    | FinetuneSummary
+    | SweepCell
+    | SweepSummary
     | Progress
     | Note
 )

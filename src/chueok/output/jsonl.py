@@ -17,12 +17,17 @@ from chueok.measures import (
     Calibration,
     DistillSummary,
     EvaluateSummary,
+    FinetuneSummary,
+    GateFigure,
     LearningPoint,
     ModelEvaluated,
     ModelsCompared,
     NetworkMeasured,
     PairsSummary,
     QuantizeSummary,
+    SweepCell,
+    SweepSummary,
+    TuningPoint,
 )
 from chueok.output.base import Output, Record
 from chueok.output.messages import Messages
@@ -230,6 +235,16 @@ def _comparison(record: ModelsCompared) -> Fields:
     }
 
 
+def _tuning(point: TuningPoint) -> Fields:
+    """Rates of learning are smaller than four decimals show."""
+    return _flat(point) | {"rate": float(f"{point.rate:.3g}")}
+
+
+def _cell(cell: SweepCell) -> Fields:
+    """Options as they were given."""
+    return _flat(cell) | {"options": dict(cell.options)}
+
+
 def _scan_summary(summary: ScanSummary) -> Fields:
     counts = {status.value: summary.counts.get(status, 0) for status in Status}
     rest = _flat(summary)
@@ -322,6 +337,9 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     NetworkMeasured: ("network", _flat),
     LearningPoint: ("learning", _flat),
     Calibration: ("calibration", _flat),
+    TuningPoint: ("epoch", _tuning),
+    GateFigure: ("gate", _flat),
+    SweepCell: ("cell", _cell),
     Action: ("planned", _action),
     Collected: ("collected", _collected),
     ScanSummary: ("summary", _scan_summary),
@@ -334,4 +352,6 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     QuantizeSummary: ("summary", _summary("lab quantize")),
     DistillSummary: ("summary", _summary("lab distill")),
     CalibrateSummary: ("summary", _summary("calibrate")),
+    FinetuneSummary: ("summary", _summary("lab finetune")),
+    SweepSummary: ("summary", _summary("lab finetune --sweep")),
 }

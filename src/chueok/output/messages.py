@@ -9,9 +9,12 @@ from chueok.measures import (
     CalibrateSummary,
     DistillSummary,
     EvaluateSummary,
+    FinetuneSummary,
     LearningPoint,
     PairsSummary,
     QuantizeSummary,
+    SweepSummary,
+    TuningPoint,
 )
 from chueok.output import calibration, sentences
 from chueok.output.base import Record
@@ -44,6 +47,9 @@ _SENTENCES: dict[type, Callable[[Any], str]] = {
     LearningPoint: sentences.learning,
     DistillSummary: sentences.distilled,
     CalibrateSummary: calibration.summed_up,
+    TuningPoint: sentences.tuning,
+    FinetuneSummary: sentences.tuned,
+    SweepSummary: sentences.swept,
 }
 
 

@@ -6,7 +6,14 @@ import os
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from chueok.measures import Calibration, ModelEvaluated, ModelsCompared, NetworkMeasured
+from chueok.measures import (
+    Calibration,
+    GateFigure,
+    ModelEvaluated,
+    ModelsCompared,
+    NetworkMeasured,
+    SweepCell,
+)
 from chueok.output.base import Output, Record
 from chueok.output.messages import Messages
 from chueok.output.sentences import status_rows
@@ -87,6 +94,20 @@ def _network(form: NetworkMeasured) -> list[bytes]:
     return [_fields(form.model, str(form.bytes), f"{form.ms_per_face:.2f}", *alike)]
 
 
+def _gate(figure: GateFigure) -> list[bytes]:
+    """As docs/formats.md has the columns."""
+    shares = [f"{share:.4f}" for share in (figure.before, figure.after, figure.error)]
+    return [_fields(figure.people, figure.measure, *shares, figure.verdict)]
+
+
+def _cell(cell: SweepCell) -> list[bytes]:
+    """As docs/formats.md has the columns; `-` for the figures of a combination that failed."""
+    shares = (cell.eer_before, cell.eer, cell.rank1)
+    numbers = ["-" if cell.failed else f"{share:.4f}" for share in shares]
+    options = [f"{name}={value}" for name, value in cell.options.items()]
+    return [_fields(*numbers, str(cell.best_epoch), *options)]
+
+
 def _verdict(verdict: FaceVerdict) -> list[bytes]:
     answer = "match" if verdict.matched else "no match"
     return [_fields(answer, f"{verdict.similarity:.4f}", f"{verdict.threshold:.4f}", str(verdict.reference))]
@@ -115,6 +136,8 @@ _LINES: dict[type, Callable[[Any], list[bytes]]] = {
     ModelEvaluated: _evaluation,
     ModelsCompared: _comparison,
     NetworkMeasured: _network,
+    GateFigure: _gate,
+    SweepCell: _cell,
     LibraryStatus: _status,
     Calibration: _calibration,
 }

@@ -5,7 +5,16 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from chueok.measures import DistillSummary, EvaluateSummary, LearningPoint, PairsSummary, QuantizeSummary
+from chueok.measures import (
+    DistillSummary,
+    EvaluateSummary,
+    FinetuneSummary,
+    LearningPoint,
+    PairsSummary,
+    QuantizeSummary,
+    SweepSummary,
+    TuningPoint,
+)
 from chueok.output.calibration import status_words
 from chueok.output.text import bytes_size, duration, plural, printable
 from chueok.records import (
@@ -239,6 +248,45 @@ def distilled(summary: DistillSummary) -> str:
         f"{summary.similarity:.4f}; the learning curve: {printable(str(summary.curve))}; install the student: "
         f"{_fetch(summary.model, summary.manifest)}, or make it smaller with `chueok lab quantize` first"
         + ("" if summary.has_thresholds else "; no threshold was measured: --evaluate DATASET does that")
+    )
+
+
+def tuning(point: TuningPoint) -> str:
+    """Where a fine-tuning stands."""
+    rates = f"EER {100 * point.eer:.2f} %, rank-1 {100 * point.rank1:.2f} %"
+    if point.loss is None:
+        return f"before: {rates} on the validation people"
+    best = ", the best so far" if point.best else ""
+    return (
+        f"epoch {point.epoch:,} of {point.epochs:,}: loss {point.loss:.4f}, {rates}{best}, after "
+        f"{duration(point.seconds)}"
+    )
+
+
+def tuned(summary: FinetuneSummary) -> str:
+    """The result of a fine-tuning, and how to use it, or why not to."""
+    learnt = (
+        f"learnt for {plural(summary.epochs, 'epoch')} in {duration(summary.seconds)}; the learning curve: "
+        f"{printable(str(summary.curve))}; "
+    )
+    reason = printable(summary.reason)
+    if summary.manifest is None:
+        return f"{learnt}nothing was made: {reason}"
+    if summary.installed:
+        use = f"`chueok model use {_shell(summary.model)}`"
+        return f"{learnt}installed: {reason}; use it: {use}, and go back: `chueok model use {_shell(summary.origin)}`"
+    return f"{learnt}not installed: {reason}; to install it all the same: {_fetch(summary.model, summary.manifest)}"
+
+
+def swept(summary: SweepSummary) -> str:
+    """The result of a sweep, and how to make the best model of it."""
+    kept = f" ({summary.kept:,} by earlier runs)" if summary.kept else ""
+    best = (
+        f"the best: {printable(summary.best)}" if summary.best else "none is better than the model as it was"
+    )
+    return (
+        f"compared {plural(summary.cells, 'combination')}{kept} in {duration(summary.seconds)}; "
+        f"the table: {printable(str(summary.table))}; {best}"
     )
 
 

@@ -8,7 +8,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from chueok.measures import MatchChange, ModelEvaluated, ModelsCompared, NetworkMeasured
+from chueok.measures import (
+    GateFigure,
+    MatchChange,
+    ModelEvaluated,
+    ModelsCompared,
+    NetworkMeasured,
+    SweepCell,
+)
 from chueok.output.calibration import change_words
 from chueok.output.evaluation_rows import (
     PEAK,
@@ -21,7 +28,7 @@ from chueok.output.evaluation_rows import (
     slice_rows,
 )
 from chueok.output.sentences import status_rows
-from chueok.output.text import bytes_size, printable
+from chueok.output.text import bytes_size, percent, printable
 from chueok.records import (
     FaceVerdict,
     Failure,
@@ -164,6 +171,39 @@ def networks_table(forms: Sequence[NetworkMeasured], verbose: bool = False) -> T
             *("" if number is None else f"{number:.4f}" for number in alike),
         )
     return table
+
+
+def gate_table(figures: Sequence[GateFigure], verbose: bool = False) -> Table:
+    """What fine-tuning changed, and whether it is more than chance."""
+    table = _table("people", "pictures>", "measure", "before>", "after>", "standard error>", "verdict")
+    for figure in figures:
+        shares = (figure.before, figure.after, figure.error)
+        table.add_row(
+            f"{figure.people}",
+            f"{figure.pictures:,}",
+            figure.measure,
+            *map(percent, shares),
+            figure.verdict,
+            style="bold" if figure.verdict == "worse" else None,
+        )
+    return table
+
+
+def sweep_table(cells: Sequence[SweepCell], verbose: bool = False) -> Table:
+    """Combinations of options, the best first as they came."""
+    names = list(cells[0].options)
+    table = _table(*names, "EER before>", "EER>", "rank-1>", "epoch>", "seconds>", "")
+    for cell in cells:
+        options = (_option(cell.options[name]) for name in names)
+        rates = ("", "", "") if cell.failed else map(percent, (cell.eer_before, cell.eer, cell.rank1))
+        table.add_row(
+            *map(_text, options), *rates, str(cell.best_epoch), f"{cell.seconds:.0f}", _text(cell.failed)
+        )
+    return table
+
+
+def _option(value: str | float | bool) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def status_table(status: LibraryStatus) -> Table:

@@ -20,7 +20,14 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from chueok.measures import Calibration, ModelEvaluated, ModelsCompared, NetworkMeasured
+from chueok.measures import (
+    Calibration,
+    GateFigure,
+    ModelEvaluated,
+    ModelsCompared,
+    NetworkMeasured,
+    SweepCell,
+)
 from chueok.output import calibration, tables
 from chueok.output.base import Output, Progress, Record
 from chueok.output.messages import Messages
@@ -51,6 +58,8 @@ _TABLES: dict[type, Callable[[Sequence[Any], bool], RenderableType]] = {
     ModelEvaluated: tables.evaluations_table,
     ModelsCompared: tables.comparisons_table,
     NetworkMeasured: tables.networks_table,
+    GateFigure: tables.gate_table,
+    SweepCell: tables.sweep_table,
 }
 
 

@@ -1,0 +1,47 @@
+"""Who is learnt from, who says when to stop, and who decides at the end: never the same people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chueok.errors import UsageError
+
+_LEAST = 2  # people in each part: one has nobody to be told from
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Names of people, sorted; no name stands twice."""
+
+    taught: tuple[str, ...]
+    validation: tuple[str, ...]  # decide when to stop
+    held_out: tuple[str, ...]  # decide whether the model is better; seen by nothing before
+    single: tuple[str, ...]  # with one face only, in no part: nothing is like it
+
+
+def split_people(people: Sequence[str], validation: float, held_out: float, seed: int) -> Split:
+    """Deal people out by lot. people: whose face each one is; shares 0..1. Raises UsageError for too few.
+
+    The same names and seed give the same parts, whatever their pictures.
+    """
+    counts = Counter(people)
+    several = sorted(name for name, count in counts.items() if count > 1)
+    least = 3 * _LEAST
+    if len(several) < least:
+        raise UsageError(
+            f"of {len(counts):,} people {len(several):,} have two pictures with a face or more; at least {least} such "
+            f"people are needed, {_LEAST} each to learn from, to stop by and to decide with. Add people or pictures"
+        )
+    order = [several[number] for number in np.random.default_rng(seed).permutation(len(several))]
+    first = max(_LEAST, round(held_out * len(several)))
+    second = first + max(_LEAST, round(validation * len(several)))
+    return Split(
+        taught=tuple(sorted(order[second:])),
+        validation=tuple(sorted(order[first:second])),
+        held_out=tuple(sorted(order[:first])),
+        single=tuple(sorted(name for name, count in counts.items() if count == 1)),
+    )
