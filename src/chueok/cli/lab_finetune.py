@@ -15,9 +15,6 @@ from chueok.output.counting import counting
 
 _DEFAULT = Config(Path())
 
-DataSet = Annotated[
-    Path, typer.Argument(metavar="DATASET", help="A folder with a folder of pictures for each person.")
-]
 Model = Annotated[
     str, typer.Option("--model", metavar="MODEL", help=f"What to begin with. {options.MODEL_OR_MANIFEST}")
 ]
@@ -75,6 +72,12 @@ Public = Annotated[
         "--public", metavar="DATASET", help="Other people, on whom it must not become worse, as LFW."
     ),
 ]
+HeldOut = Annotated[
+    float,
+    typer.Option(
+        "--held-out", metavar="SHARE", help="Of the people, to decide with; nothing else sees them."
+    ),
+]
 Sweep = Annotated[
     Path | None,
     typer.Option(
@@ -86,7 +89,7 @@ Sweep = Annotated[
 @command(lab_app)
 def finetune(
     session: Session,
-    dataset: DataSet,
+    dataset: options.DataSet,
     out: options.ModelFolder,
     model: Model = "lite",
     name: options.NewName = None,
@@ -104,6 +107,7 @@ def finetune(
     augment: Augment = _DEFAULT.augment,
     keep: Keep = _DEFAULT.keep,
     patience: Patience = _DEFAULT.patience,
+    held_out: HeldOut = _DEFAULT.held_out,
     public: Public = None,
     seed: options.Seed = 0,
     sweep: Sweep = None,
@@ -139,6 +143,7 @@ def finetune(
         keep=keep,
         patience=patience,
         seed=seed,
+        held_out=held_out,
     )
     check(config)
     grid = None if sweep is None else read_grid(sweep)

@@ -21,6 +21,7 @@ CHOICES: Final = {
 # Additive, in radians: Deng et al. 2019, 4.1. Of squared distances: Schroff et al. 2015, arXiv 1503.03832, 4
 MARGINS: Final = {"arcface": 0.5, "triplet": 0.2}
 SIZES: Final = (112, 160)  # pixels of a crop, where a network takes several: FaceNet's own is 160
+MOST_HELD_OUT: Final = 0.7  # 15 % say when to stop: as many are left to learn from
 _LEAST_TRIPLET_BATCH = 8  # two people with four pictures each
 
 
@@ -75,6 +76,10 @@ def check(config: Config) -> None:
             raise UsageError(f"--{name} {getattr(config, name)}: it takes 1 or more")
     if config.loss == "triplet" and config.batch < _LEAST_TRIPLET_BATCH:
         raise UsageError(f"--batch {config.batch}: triplets need {_LEAST_TRIPLET_BATCH} or more")
+    if not 0 < config.held_out <= MOST_HELD_OUT:
+        raise UsageError(
+            f"--held-out {config.held_out:g}: it takes a number above 0 and up to {MOST_HELD_OUT:g}"
+        )
     if config.keep < 0:
         raise UsageError(f"--keep {config.keep:g}: it takes 0 or more")
 
