@@ -322,8 +322,10 @@ class GateFigure:
     measure: str  # "TAR 1e-3", "EER", "rank-1", "accuracy"
     before: float
     after: float
-    error: float | None  # standard error of the difference; None where there are too few people to tell
-    verdict: Literal["better", "same", "worse"]  # "same": the difference is no larger than the error
+    change: Interval | None  # None where there are too few people to tell
+    verdict: Literal[
+        "better", "same", "worse"
+    ]  # "worse" of public people: a loss that matters is not ruled out
 
 
 @dataclass(frozen=True, slots=True)

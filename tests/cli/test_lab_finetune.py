@@ -60,8 +60,17 @@ def test_data_sets_that_teach_nothing_are_refused_in_words(chueok: Chueok, tmp_p
 @pytest.fixture
 def celebrities(shared: Path, tmp_path: Path) -> Path:
     """Six people with three pictures each."""
-    folder = tmp_path / "people"
-    for person in sorted((shared / "faces/asian_celebs").iterdir())[:6]:
+    return _people(shared, tmp_path / "people", 0, 6)
+
+
+@pytest.fixture
+def others(shared: Path, tmp_path: Path) -> Path:
+    """Three more."""
+    return _people(shared, tmp_path / "others", 6, 9)
+
+
+def _people(shared: Path, folder: Path, first: int, last: int) -> Path:
+    for person in sorted((shared / "faces/asian_celebs").iterdir())[first:last]:
         (folder / person.name).mkdir(parents=True)
         for picture in sorted(person.iterdir())[:3]:
             shutil.copy(picture, folder / person.name)
@@ -69,15 +78,19 @@ def celebrities(shared: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.weights
-def test_a_run_and_a_sweep_on_real_faces(chueok: Chueok, celebrities: Path, tmp_path: Path) -> None:
+def test_a_run_and_a_sweep_on_real_faces(
+    chueok: Chueok, celebrities: Path, others: Path, tmp_path: Path
+) -> None:
     line: list[str | Path] = ["lab", "finetune", celebrities, "--epochs", "1", "--batch", "8", "--jobs", "1"]
-    made = chueok(*line, "--out", tmp_path / "out", "--public", celebrities, "--adapt", celebrities, "--json")
+    made = chueok(*line, "--out", tmp_path / "out", "--public", others, "--adapt", celebrities, "--json")
     assert made.code == 0, made.err
     assert "2 people to learn from" in made.err
     assert [record["epoch"] for record in made.of_type("epoch")] == [0, 1]
     assert made.of_type("epoch")[0]["loss"] is None
     assert made.summary["command"] == "lab finetune"
     assert (tmp_path / "out/curve.png").exists()
+    overlapping = chueok(*line, "--out", tmp_path / "out", "--public", celebrities)
+    assert (overlapping.code, "give other people" in overlapping.err) == (2, True)
     (tmp_path / "grid.toml").write_text('loss = ["arcface", "triplet"]\n')
     swept = chueok(*line, "--out", tmp_path / "sweep", "--sweep", tmp_path / "grid.toml")
     assert swept.code == 0, swept.err

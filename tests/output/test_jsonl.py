@@ -96,7 +96,7 @@ LINES = (
     '{"schema":1,"type":"epoch","epoch":1,"epochs":6,"loss":0.1504,"eer":0.1625,"rank1":0.8561,"rate":4.66e-05,'
     '"seconds":13.3,"best":true}',
     '{"schema":1,"type":"gate","people":"held-out","dataset":"mine","pictures":368,"measure":"EER",'
-    '"before":0.1738,"after":0.1539,"error":0.0061,"verdict":"better"}',
+    '"before":0.1738,"after":0.1539,"change":[-0.031,-0.0082],"verdict":"better"}',
     '{"schema":1,"type":"summary","command":"lab finetune","model":"lite-tuned","origin":"lite",'
     '"manifest":"run/lite-tuned.toml","installed":true,"reason":"it is better","curve":"run/curve.png",'
     '"best_epoch":5,"epochs":6,"seconds":127.4}',

@@ -248,11 +248,11 @@ one person
 
 name  photos until now  photos  which
 엄마                12      11  lost: b.jpg
-`chueok find` uses threshold 0.512 in this library from now on, and \
+`chueok find` goes by threshold 0.512 at a false accept rate of 0.001 in this library from now on, and \
 `chueok calibrate --forget` takes that back; 3,000 faces looked at in 1.2 s
 epoch 1 of 6: loss 0.1504, EER 16.25 %, rank-1 85.61 %, the best so far, after 13.3 s
-people    pictures  measure   before    after  standard error  verdict
-held-out       368  EER      17.38 %  15.39 %          0.61 %  better
+people    pictures  measure   before    after    change, 95 %  verdict
+held-out       368  EER      17.38 %  15.39 %  -3.10 to -0.82  better
 learnt for 6 epochs in 2 min 07 s; the learning curve: run/curve.png; installed: it is better; use it: \
 `chueok model use lite-tuned`, and go back: `chueok model use lite`
 lr     freeze  EER before      EER   rank-1  epoch  seconds

@@ -10,6 +10,7 @@ import typer
 from chueok.cli import options
 from chueok.cli.app import lab_app
 from chueok.cli.session import Session, command, to_the_end
+from chueok.errors import UsageError
 from chueok.lab.finetune.config import Config
 from chueok.output.counting import counting
 
@@ -146,6 +147,8 @@ def finetune(
         held_out=held_out,
     )
     check(config)
+    if sweep is not None and (public is not None or name is not None):
+        raise UsageError("--sweep compares combinations and makes no model; leave --public and --name out")
     grid = None if sweep is None else read_grid(sweep)
     settings = session.settings(jobs=jobs)
     found = find_lab_model(model, settings)

@@ -24,6 +24,7 @@ from chueok.measures import (
     StoredCalibration,
 )
 from chueok.records import Box, Note
+from chueok.settings import default_settings
 from chueok.store.catalog.faces import FaceBox
 
 if TYPE_CHECKING:
@@ -117,10 +118,15 @@ def forget_calibration(library: Library) -> str:
 
 
 def _notes(library: Library, summary: CalibrateSummary) -> list[Note]:
-    if summary.stored and library.settings.threshold is not None:
+    if not summary.stored:
+        return []
+    if library.settings.threshold is not None:
         return [
             Note(f"`chueok find` goes on using {library.settings.threshold:g}, which is set as `threshold`")
         ]
+    usual = default_settings().far
+    if summary.far != usual:
+        return [Note(f"`chueok find` asks for {usual:g}, unless --far or CHUEOK_FAR says {summary.far:g}")]
     return []
 
 

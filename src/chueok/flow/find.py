@@ -127,10 +127,14 @@ def match_threshold(library: Library) -> tuple[float, str]:
     if settings.threshold is not None:
         return settings.threshold, "given"
     stored = library.catalog.calibrations.of(library.model_id)
-    own = at_rate({rate.far: rate.threshold for rate in stored.rates}, settings.far) if stored else None
+    rates = {rate.far: rate.threshold for rate in stored.rates} if stored else {}
+    own = at_rate(rates, settings.far)
     if own is not None:
         return own, f"calibrated on this library at a false accept rate of {settings.far:g}"
     found = registry_threshold(card, settings.far)
+    nearest = _beyond(rates, settings.far, found)
+    if nearest is not None:
+        return nearest
     if found is None:
         measured = ", ".join(card.thresholds) or "none"
         raise UsageError(
@@ -139,6 +143,23 @@ def match_threshold(library: Library) -> tuple[float, str]:
         )
     beyond = ", which this library's calibration does not reach" if stored else ""
     return found, f"{card.name} at a false accept rate of {settings.far:g}{beyond}"
+
+
+def _beyond(rates: Mapping[float, float], far: float, models: float | None) -> tuple[float, str] | None:
+    """The calibration's rarest threshold for a rarer rate, where it asks for more than the model does; else None.
+
+    Whoever asks for fewer strangers must not get more of them; so, turned round, with a commoner rate.
+    """
+    if not rates:
+        return None
+    rarest, commonest = min(rates), max(rates)
+    if far < rarest and (models is None or models < rates[rarest]):
+        return rates[rarest], f"calibrated on this library at {rarest:g}, the rarest rate that it reaches"
+    if far > commonest and models is not None and models > rates[commonest]:
+        return rates[
+            commonest
+        ], f"calibrated on this library at {commonest:g}, the commonest rate that it reaches"
+    return None
 
 
 def _expression(library: Library, query: Query) -> Expression:

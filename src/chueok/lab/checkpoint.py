@@ -76,7 +76,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     partial = path.with_name(path.name + ".partial")
     try:
-        with partial.open("wb") as file:
+        # what it holds of faces is nobody else's; one that a kill left may have been another's
+        partial.unlink(missing_ok=True)
+        with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -108,6 +110,7 @@ def load_state(path: Path, opened: Callable[[dict[str, Any]], T]) -> T | None:
         AttributeError,
         LookupError,
         TypeError,
+        ValueError,
         UnpicklingError,
     ) as error:
         raise OperationFailed(

@@ -130,8 +130,8 @@ def summed_up(summary: CalibrateSummary) -> str:
     if not summary.stored:
         return f"would use {summary.threshold:.3f}; nothing was kept; {looked}"
     return (
-        f"`chueok find` uses threshold {summary.threshold:.3f} in this library from now on, and "
-        f"`chueok calibrate --forget` takes that back; {looked}"
+        f"`chueok find` goes by threshold {summary.threshold:.3f} at a false accept rate of {summary.far:g} in this "
+        f"library from now on, and `chueok calibrate --forget` takes that back; {looked}"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chueok.measures import Difference, ModelEvaluated, ModelsCompared
-from chueok.output.text import TOO_FEW, percent, sure
+from chueok.output.text import TOO_FEW, percent, points, sure
 
 PEAK = "by the threshold best on these very pairs, genuine and impostor pairs weighing the same: a little too good"
 SURE = (
@@ -77,8 +77,7 @@ def slice_rows(record: ModelEvaluated) -> Iterator[tuple[str, str, str, str, str
 def change_rows(record: ModelsCompared) -> Iterator[tuple[str, str, str, str]]:
     """Figure, change in percentage points, where the change lies with 95 % confidence, and what that means."""
     for name, one in record.differences.items():
-        ends = one.interval
-        interval = "" if ends is None else f"{100 * ends.low:+.2f} to {100 * ends.high:+.2f}"
+        interval = "" if one.interval is None else points(one.interval)
         verdict = _verdict(one, lower_is_better=name == "eer")
         yield _NAMES.get(name, f"TAR at FAR {name}"), f"{100 * one.value:+.2f}", interval, verdict
 

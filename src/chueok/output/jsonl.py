@@ -245,6 +245,14 @@ def _cell(cell: SweepCell) -> Fields:
     return _flat(cell) | {"options": dict(cell.options)}
 
 
+def _gate(figure: GateFigure) -> Fields:
+    """Before and after, and where the change lies with 95 % confidence."""
+    ends = figure.change
+    change = None if ends is None else [_score(ends.low), _score(ends.high)]
+    told = _flat(dataclasses.replace(figure, change=None))
+    return told | {"change": change}
+
+
 def _scan_summary(summary: ScanSummary) -> Fields:
     counts = {status.value: summary.counts.get(status, 0) for status in Status}
     rest = _flat(summary)
@@ -338,7 +346,7 @@ _TYPES: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     LearningPoint: ("learning", _flat),
     Calibration: ("calibration", _flat),
     TuningPoint: ("epoch", _tuning),
-    GateFigure: ("gate", _flat),
+    GateFigure: ("gate", _gate),
     SweepCell: ("cell", _cell),
     Action: ("planned", _action),
     Collected: ("collected", _collected),

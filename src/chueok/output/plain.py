@@ -96,8 +96,10 @@ def _network(form: NetworkMeasured) -> list[bytes]:
 
 def _gate(figure: GateFigure) -> list[bytes]:
     """As docs/formats.md has the columns."""
-    shares = [f"{share:.4f}" for share in (figure.before, figure.after, figure.error)]
-    return [_fields(figure.people, figure.measure, *shares, figure.verdict)]
+    ends = figure.change
+    change = ["-", "-"] if ends is None else [f"{ends.low:.4f}", f"{ends.high:.4f}"]
+    shares = [f"{share:.4f}" for share in (figure.before, figure.after)]
+    return [_fields(figure.people, figure.measure, *shares, *change, figure.verdict)]
 
 
 def _cell(cell: SweepCell) -> list[bytes]:

@@ -28,7 +28,7 @@ from chueok.output.evaluation_rows import (
     slice_rows,
 )
 from chueok.output.sentences import status_rows
-from chueok.output.text import bytes_size, percent, printable
+from chueok.output.text import bytes_size, percent, points, printable
 from chueok.records import (
     FaceVerdict,
     Failure,
@@ -175,14 +175,15 @@ def networks_table(forms: Sequence[NetworkMeasured], verbose: bool = False) -> T
 
 def gate_table(figures: Sequence[GateFigure], verbose: bool = False) -> Table:
     """What fine-tuning changed, and whether it is more than chance."""
-    table = _table("people", "pictures>", "measure", "before>", "after>", "standard error>", "verdict")
+    table = _table("people", "pictures>", "measure", "before>", "after>", "change, 95 %>", "verdict")
     for figure in figures:
-        shares = (figure.before, figure.after, figure.error)
         table.add_row(
             f"{figure.people}",
             f"{figure.pictures:,}",
             figure.measure,
-            *map(percent, shares),
+            percent(figure.before),
+            percent(figure.after),
+            points(figure.change),
             figure.verdict,
             style="bold" if figure.verdict == "worse" else None,
         )

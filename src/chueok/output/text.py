@@ -77,6 +77,11 @@ def percent(share: float | None) -> str:
     return TOO_FEW if share is None else f"{100 * share:.2f} %"
 
 
+def points(change: Interval | None) -> str:
+    """Where a change lies with a confidence of 95 %, in percentage points."""
+    return TOO_FEW if change is None else f"{100 * change.low:+.2f} to {100 * change.high:+.2f}"
+
+
 def sure(share: float | None, interval: Interval | None) -> str:
     """A share that was measured, and where it lies with a confidence of 95 %."""
     if share is None or interval is None:

@@ -22,6 +22,7 @@ CHOICES: Final = {
 MARGINS: Final = {"arcface": 0.5, "triplet": 0.2}
 SIZES: Final = (112, 160)  # pixels of a crop, where a network takes several: FaceNet's own is 160
 MOST_HELD_OUT: Final = 0.7  # 15 % say when to stop: as many are left to learn from
+_LEAST_BATCH = 2  # a batch norm needs a spread
 _LEAST_TRIPLET_BATCH = 8  # two people with four pictures each
 
 
@@ -80,8 +81,12 @@ def check(config: Config) -> None:
         raise UsageError(
             f"--held-out {config.held_out:g}: it takes a number above 0 and up to {MOST_HELD_OUT:g}"
         )
-    if config.keep < 0:
+    if not 0 <= config.keep < math.inf:
         raise UsageError(f"--keep {config.keep:g}: it takes 0 or more")
+    if config.batch < _LEAST_BATCH:
+        raise UsageError(f"--batch {config.batch}: it takes {_LEAST_BATCH} or more")
+    if not 0 <= config.seed < 2**31:
+        raise UsageError(f"--seed {config.seed}: it takes a whole number from 0 to {2**31 - 1}")
 
 
 def check_size(card: ModelCard, size: int | None) -> int:

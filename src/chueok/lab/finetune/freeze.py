@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from torch import nn
 
-FREEZES: Final = ("none", "bn", "conv", "all-but-head")
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 

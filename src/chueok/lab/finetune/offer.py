@@ -134,4 +134,8 @@ def _taken(card: ModelCard, settings: Settings) -> str:
     except ChueokError:
         return ""
     same = other.sha256 == card.sha256
-    return "" if same else f"another model {card.name!r} is installed, which a library may be using"
+    return (
+        ""
+        if same
+        else f"another model {card.name!r} is installed, which a library may be using; give another --name"
+    )

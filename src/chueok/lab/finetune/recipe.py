@@ -7,13 +7,15 @@ people, judged by yet others. Importing this file imports torch.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from chueok.errors import UsageError
+from chueok.errors import UnreadablePhoto, UsageError
 from chueok.lab.curve import check_matplotlib
 from chueok.lab.delivery import Maker, delivery
 from chueok.lab.distill import find_device
@@ -62,6 +64,8 @@ def finetune(
     check(config)
     size = check_size(model.card, config.size)
     model.check()
+    if public is not None:
+        check_apart(dataset, public)
     from chueok.lab.finetune.run import CHECKPOINT, best_of, learn
 
     device = find_device(bench.device)
@@ -69,11 +73,11 @@ def finetune(
     with delivery(config.out, name, Maker.FINETUNE, model) as delivered:
         if not (config.out / CHECKPOINT).exists():
             refuse_foreign_curve(config.out)
+        learner = open_learner(model, size)
         faces = read_faces(dataset, bench.settings, source=bench.source, progress=bench.reading)
         yield from notes(faces)
         split = dealt(faces, config)
         yield Note(told(faces, split))
-        learner = open_learner(model, size)
         taught = gathered(faces, split, learner, config, bench)
         for curve in learn(config, learner, taught, device, bench.progress):
             write_curve(curve, config.out)
@@ -103,6 +107,24 @@ def finetune(
         last.epoch,
         last.seconds,
     )
+
+
+def check_apart(dataset: Dataset, public: Dataset) -> None:
+    """Raise UsageError where both hold a picture: who was learnt from says nothing of what was forgotten."""
+
+    def contents(one: Dataset) -> dict[bytes, str]:
+        found = {}
+        for picture in one.pictures:
+            with suppress(UnreadablePhoto):
+                found[hashlib.sha256(picture.read()).digest()] = picture.name
+        return found
+
+    ours, theirs = contents(dataset), contents(public)
+    for shared in ours.keys() & theirs.keys():
+        raise UsageError(
+            f"--public {public.path} holds {theirs[shared]}, which is {ours[shared]} of {dataset.path}; give other "
+            "people"
+        )
 
 
 def check_extra() -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chueok.lab.finetune.networks import Learner
 
 CHECKPOINT = "checkpoint.pt"
+_RECIPE = 1  # raise it when the same options would learn something else: older checkpoints are then refused
 _MOMENTUM = 0.9  # of SGD, as Deng et al. 2019 have it, 4.1
 _DECAY = 5e-4  # of AdamW's weights, likewise
 # The classes' rate, times the network's: they are new, and a hundred of them learn less than a million weights
@@ -208,6 +209,6 @@ def _optimizer(config: Config, learner: Learner, teaching: Teaching) -> torch.op
 def _origin(config: Config, learner: Learner, material: Material) -> str:
     """What runs must share for one to go on with the other's weights: all but where they lie and when they stop."""
     recipe = dataclasses.replace(config, out=Path(), adapt=None, patience=1)
-    digest = hashlib.sha256(repr((recipe, learner.card.sha256, learner.card.recipe)).encode())
+    digest = hashlib.sha256(repr((_RECIPE, recipe, learner.card.sha256, learner.card.recipe)).encode())
     digest.update(material.digest.encode())
     return digest.hexdigest()

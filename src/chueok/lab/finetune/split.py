@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from chueok.errors import UsageError
 
@@ -26,7 +25,7 @@ class Split:
 def split_people(people: Sequence[str], validation: float, held_out: float, seed: int) -> Split:
     """Deal people out by lot. people: whose face each one is; shares 0..1. Raises UsageError for too few.
 
-    The same names and seed give the same parts, whatever their pictures.
+    The same people and seed give the same parts; a person more moves a few others at most.
     """
     counts = Counter(people)
     several = sorted(name for name, count in counts.items() if count > 1)
@@ -36,9 +35,10 @@ def split_people(people: Sequence[str], validation: float, held_out: float, seed
             f"of {len(counts):,} people {len(several):,} have two pictures with a face or more; at least {least} such "
             f"people are needed, {_LEAST} each to learn from, to stop by and to decide with. Add people or pictures"
         )
-    order = [several[number] for number in np.random.default_rng(seed).permutation(len(several))]
-    first = max(_LEAST, round(held_out * len(several)))
-    second = first + max(_LEAST, round(validation * len(several)))
+    # by name, not by place in a list: who joins later moves nobody but those at the borders
+    order = sorted(several, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+    first = min(max(_LEAST, round(held_out * len(several))), len(several) - 2 * _LEAST)
+    second = min(first + max(_LEAST, round(validation * len(several))), len(several) - _LEAST)
     return Split(
         taught=tuple(sorted(order[second:])),
         validation=tuple(sorted(order[first:second])),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from chueok.errors import OperationFailed
+from chueok.errors import OperationFailed, UsageError
 from chueok.flow.foreign import refuse_foreign
 from chueok.lab.checkpoint import replacing
 from chueok.lab.distill import find_device
@@ -65,6 +65,8 @@ def sweep(
         check(one)
         check_size(model.card, one.size)
     model.check()
+    if config.out.exists() and not config.out.is_dir():
+        raise UsageError(f"--out {config.out} is a file; give a folder")
     for name in (_CSV, _JSON):
         refuse_foreign(config.out / name, b"eer_before", "`chueok lab finetune --sweep`", "another --out")
     faces = read_faces(dataset, bench.settings, source=bench.source, progress=bench.reading)
