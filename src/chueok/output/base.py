@@ -16,6 +16,7 @@ from chueok.measures import (
     LearningPoint,
     ModelEvaluated,
     NetworkMeasured,
+    PruneSummary,
     QuantizeSummary,
     SweepCell,
     SweepSummary,
@@ -80,6 +81,7 @@ Record = (
     | EvaluateSummary
     | NetworkMeasured
     | QuantizeSummary
+    | PruneSummary
     | LearningPoint
     | DistillSummary
     | TuningPoint
