@@ -172,6 +172,20 @@ class QuantizeSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class PruneSummary:
+    """The last event of a pruning."""
+
+    model: str  # the new one's name
+    manifest: Path  # what `chueok model fetch MODEL --from` takes
+    filters_before: int  # inside the blocks, all together
+    filters: int  # of which so many are left
+    views: int  # learnt from afterwards
+    similarity: float  # mean cosine of its embeddings to the original's, on held-out crops
+    seconds: float  # of learning, over all runs
+    has_thresholds: bool  # whether the model knows where a match begins
+
+
+@dataclass(frozen=True, slots=True)
 class LearningPoint:
     """A point of a learning curve."""
 

@@ -26,10 +26,10 @@ TINY = Shape(stem=4, widths=(8, 8, 16), depths=(1, 0, 0), head=16)
 DIMENSION = 12
 
 
-def tiny_student(seed: int = 0) -> Student:
+def tiny_student(seed: int = 0, shape: Shape = TINY) -> Student:
     """As chance has it, but with norms that are not what they begin as."""
     torch.manual_seed(seed)
-    student = Student(TINY, DIMENSION)
+    student = Student(shape, DIMENSION)
     for part in student.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             part.weight.data.uniform_(0.5, 1.5)
@@ -41,10 +41,10 @@ def tiny_student(seed: int = 0) -> Student:
 
 
 @cache
-def tiny_network() -> bytes:
+def tiny_network(shape: Shape = TINY) -> bytes:
     """The student's eight-bit ONNX file."""
     inputs = np.random.default_rng(0).uniform(0, 255, (8, 3, 112, 112)).astype(np.float32)
-    return eight_bit(as_onnx(tiny_student(), maker=Maker.DISTILL), inputs)
+    return eight_bit(as_onnx(tiny_student(shape=shape), maker=Maker.DISTILL), inputs)
 
 
 def tiny_model(folder: Path) -> LabModel:

@@ -28,6 +28,7 @@ from chueok.measures import (
     ModelsCompared,
     NetworkMeasured,
     PairsSummary,
+    PruneSummary,
     QuantizeSummary,
     SliceMeasured,
     SweepCell,
@@ -161,6 +162,7 @@ RECORDS: tuple[Record, ...] = (
     NetworkMeasured("ours", 7_646_595, 5.123, None, None),
     NetworkMeasured("int8", 1_964_546, 1.9, 0.99871, 0.9965),
     QuantizeSummary("int8", Path("to/int8.toml"), 400, 1000, 27.5),
+    PruneSummary("pruned", Path("to/pruned.toml"), 656, 464, 32_000, 0.97126, 178.2, False),
     Progress("learning", "views", 16_032, 6_000_000),
     LearningPoint(16_000, 0.41234, 0.70056, 214.2),
     DistillSummary(

@@ -82,6 +82,8 @@ LINES = (
     '"similarity_worst":0.9965}',
     '{"schema":1,"type":"summary","command":"lab quantize","model":"int8","manifest":"to/int8.toml",'
     '"calibration":400,"compared":1000,"seconds":27.5}',
+    '{"schema":1,"type":"summary","command":"lab prune","model":"pruned","manifest":"to/pruned.toml",'
+    '"filters_before":656,"filters":464,"views":32000,"similarity":0.9713,"seconds":178.2,"has_thresholds":false}',
     '{"schema":1,"type":"learning","views":16000,"loss":0.4123,"similarity":0.7006,"seconds":214.2}',
     '{"schema":1,"type":"summary","command":"lab distill","model":"student","manifest":"run/student.toml",'
     '"curve":"run/curve.png","views":6000000,"similarity":0.9123,"seconds":7230.4,"has_thresholds":true}',

@@ -17,7 +17,7 @@ _COMMANDS = {  # a command's name, and the modules that register it or what stan
     "find": ["find"],
     "forget": ["forget"],
     "index": ["index"],
-    "lab": ["lab_distill", "lab_evaluate", "lab_finetune", "lab_pairs", "lab_quantize"],
+    "lab": ["lab_distill", "lab_evaluate", "lab_finetune", "lab_pairs", "lab_prune", "lab_quantize"],
     "lookalike": ["lookalike"],
     "model": ["model"],
     "path": ["status"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,17 +20,6 @@ Student = Annotated[
         help="How large: small, lite or medium; 1.4, 1.8 and 2 MB in eight bits.",
     ),
 ]
-Views = Annotated[
-    int, typer.Option("--views", min=1, metavar="N", help="How many varied views of crops to learn from.")
-]
-Evaluate = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--evaluate",
-        metavar="DATASET",
-        help="Measure the student at the end, as `chueok lab evaluate`. Several: the first gives the thresholds.",
-    ),
-]
 
 
 @command(lab_app)
@@ -42,9 +30,9 @@ def distill(
     name: options.NewName = None,
     teacher: options.Teacher = "mobilefacenet",
     student: Student = "lite",
-    views: Views = 1_000_000,
+    views: options.Views = 1_000_000,
     seed: options.Seed = 0,
-    evaluate: Evaluate = None,
+    evaluate: options.EvaluatedOn = None,
     device: options.Device = "auto",
     jobs: options.Jobs = None,
     json: options.Json = False,

@@ -233,7 +233,19 @@ NewName = Annotated[
     typer.Option(
         "--name",
         metavar="NAME",
-        help="The new model's name; default: student (distill), MODEL-int8 (quantize), MODEL-tuned (finetune).",
+        help="The new model's name; default: student (distill), MODEL-int8 (quantize), MODEL-pruned (prune), "
+        "MODEL-tuned (finetune).",
+    ),
+]
+Views = Annotated[
+    int, typer.Option("--views", min=1, metavar="N", help="How many varied views of crops to learn from.")
+]
+EvaluatedOn = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--evaluate",
+        metavar="DATASET",
+        help="Measure the result, as `chueok lab evaluate`. Several: the first gives the thresholds.",
     ),
 ]
 Device = Annotated[

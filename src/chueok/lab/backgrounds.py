@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 BLACK = np.zeros(3, np.uint8)  # what chueok's own crops end in
 
 
+def on_any_background(crops: NDArray[np.uint8], chance: np.random.Generator) -> NDArray[np.uint8]:
+    """As `on_background`, one half over black and one over a colour of its own each, as a quantiser should meet them.
+
+    chueok's own crops end in black; other crops of the same photo's border may end in anything.
+    """
+    colours = chance.integers(0, 256, (len(crops), 3)) * chance.integers(0, 2, (len(crops), 1))
+    return on_background(crops, colours.astype(np.uint8))
+
+
 def on_background(crops: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Lay crops over colours: (n, s, s, 4) uint8 RGBA -> (n, s, s, 3) uint8 RGB.
 

@@ -32,6 +32,7 @@ class Maker(StrEnum):
 
     DISTILL = "chueok lab distill"
     QUANTIZE = "chueok lab quantize"
+    PRUNE = "chueok lab prune"
     FINETUNE = "chueok lab finetune"
 
 

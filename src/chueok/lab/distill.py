@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from chueok.lab.datasets import Dataset
     from chueok.lab.models import LabModel
     from chueok.settings import Settings
+    from chueok.vision.base import Embedder
 
 Event = Note | LearningPoint | ModelEvaluated | DistillSummary
 
@@ -98,15 +99,7 @@ def distill(
     """
     teacher.check_crops()
     check_matplotlib()
-    # not the mirrored sum: twice the work for the same lesson
-    plain = replace(teacher.card, recipe=replace(teacher.card.recipe, mirror=False))
-    config = replace(config, teacher=embedding_key(plain))
-    where = find_device(device)
-    if where.type != "cpu":
-        config = replace(config, lanes=1)  # one GPU
-    threads = max(1, cores() // config.lanes)  # of every lane
-    torch.set_num_threads(threads)
-    embedder = replace(teacher, card=plain).embedder(settings, threads)
+    config, embedder, where = on_this_machine(config, teacher, settings, device)
     with delivery(config.out, name, Maker.DISTILL, teacher) as delivered:
         if not (config.out / LATEST).exists():
             refuse_foreign_curve(config.out)
@@ -129,6 +122,24 @@ def distill(
         last.seconds,
         has_thresholds=bool(read_manifest(delivered.manifest).thresholds),
     )
+
+
+def on_this_machine(
+    config: Config, teacher: LabModel, settings: Settings, device: str
+) -> tuple[Config, Embedder, torch.device]:
+    """The config with its teacher and as many lanes as the device has, the teacher's answers, and the device.
+
+    Raises UsageError, ModelMissing, ModelInvalid, OperationFailed.
+    """
+    # not the mirrored sum: twice the work for the same lesson
+    plain = replace(teacher.card, recipe=replace(teacher.card.recipe, mirror=False))
+    config = replace(config, teacher=embedding_key(plain))
+    where = find_device(device)
+    if where.type != "cpu":
+        config = replace(config, lanes=1)  # one GPU
+    threads = max(1, cores() // config.lanes)  # of every lane
+    torch.set_num_threads(threads)
+    return config, replace(teacher, card=plain).embedder(settings, threads), where
 
 
 def find_device(name: str) -> torch.device:

@@ -30,7 +30,7 @@ _WARNINGS = 2  # ONNX Runtime's default, ORT_LOGGING_LEVEL_WARNING
 _ROUNDED = ("QuantizeLinear", "DequantizeLinear")
 
 
-def eight_bit(network: bytes, inputs: NDArray[np.float32]) -> bytes:
+def eight_bit(network: bytes, inputs: NDArray[np.float32], maker: Maker = Maker.QUANTIZE) -> bytes:
     """The network in eight bits, calibrated with inputs (n, 3, s, s) float32; one self-contained ONNX file.
 
     Names and shapes of its input and output stay. Raises UsageError for a network there is nothing to round in.
@@ -66,7 +66,7 @@ def eight_bit(network: bytes, inputs: NDArray[np.float32]) -> bytes:
         )
         model = onnx.load(small)
     _unround_answer(model.graph)
-    return signed(model, Maker.QUANTIZE)
+    return signed(model, maker)
 
 
 def _named(model: ModelProto, path: Path) -> GraphProto:

@@ -43,20 +43,40 @@ def graduate(
     source: ReaderSource = NETWORKS,
     progress: Counted = lambda done, total: None,
 ) -> Iterator[Note | ModelEvaluated]:
-    """Measure the student on every data set, and write it as a model with the thresholds of the first.
-
-    Where that says nothing, a model that is the same as before keeps the thresholds it had. Raises OperationFailed, and
-    what `evaluate` does.
-    """
+    """Measure the student on every data set, and write it as a model; as `measured_and_put`."""
     network = as_onnx(student)
-    card = delivered.described(_card(teacher), network)
+    remark = f"from {teacher.name}, sha256 {teacher.sha256}."
+    yield from measured_and_put(
+        network, _card(teacher), delivered, datasets, settings, remark, source=source, progress=progress
+    )
+
+
+def measured_and_put(
+    network: bytes,
+    card: ModelCard,
+    delivered: Delivery,
+    datasets: Sequence[Dataset],
+    settings: Settings,
+    remark: str,
+    *,
+    beside: Sequence[LabModel] = (),
+    source: ReaderSource = NETWORKS,
+    progress: Counted = lambda done, total: None,
+) -> Iterator[Note | ModelEvaluated]:
+    """Measure a network on every data set, and write it as a model with the thresholds of the first.
+
+    Where that says nothing, a model that is the same as before keeps the thresholds it had. card: how the network is
+    used. remark: as `Delivery.put`. beside: models that are measured before it, for comparison. Raises OperationFailed,
+    and what `evaluate` does.
+    """
+    card = delivered.described(card, network)
     measured = []
     with tempfile.TemporaryDirectory(prefix="chueok-") as folder:
         (Path(folder) / card.file).write_bytes(network)
         for event in evaluate(
-            datasets, [LabModel(card, Path(folder))], settings, source=source, progress=progress
+            datasets, [*beside, LabModel(card, Path(folder))], settings, source=source, progress=progress
         ):
-            if isinstance(event, ModelEvaluated):
+            if isinstance(event, ModelEvaluated) and event.sha256 == card.sha256:
                 measured.append(event)
             if isinstance(event, ModelEvaluated | Note):
                 yield event
@@ -64,7 +84,7 @@ def graduate(
         card = _with_thresholds(card, measured[0].verification)
     if not card.thresholds:
         card = _as_before(card, delivered.manifest)
-    delivered.put(card, network, f"from {teacher.name}, sha256 {teacher.sha256}.")
+    delivered.put(card, network, remark)
 
 
 def _as_before(card: ModelCard, manifest: Path) -> ModelCard:

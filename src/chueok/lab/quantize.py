@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chueok.errors import UsageError
-from chueok.lab.backgrounds import BLACK, on_background
+from chueok.lab.backgrounds import BLACK, on_any_background, on_background
 from chueok.lab.crops import load_crops
 from chueok.lab.delivery import Maker, delivery
 from chueok.lab.eight_bit import eight_bit
-from chueok.lab.timing import milliseconds
+from chueok.lab.forms import Form, compared
 from chueok.measures import NetworkMeasured, QuantizeSummary
 from chueok.vision.embed import OnnxEmbedder
 from chueok.vision.runtime import open_session
@@ -48,7 +48,7 @@ class Report:
 
     card: ModelCard  # of the eight-bit model
     manifest: Path  # what `chueok model fetch NAME --from` takes
-    networks: tuple[NetworkMeasured, NetworkMeasured]  # before and after
+    networks: tuple[NetworkMeasured, ...]  # before and after
     summary: QuantizeSummary
 
 
@@ -67,7 +67,8 @@ def quantize(model: LabModel, config: Config, settings: Settings) -> Report:
         made = eight_bit(network, before.prepare(calibration))
         card = _described(model.card, config.name)
         after = OnnxEmbedder(card, open_session(made))
-        networks = _compare((before, after), (len(network), len(made)), held_out, config)
+        forms = [Form(before.name, len(network), before), Form(after.name, len(made), after)]
+        networks = compared(forms, held_out, config.rounds)
         # only what has answered takes an older file's place
         card = delivered.put(card, made, _remark(model.card))
     seconds = time.monotonic() - began
@@ -95,19 +96,4 @@ def _choose(crops: NDArray[np.uint8], config: Config) -> tuple[NDArray[np.uint8]
     chance = np.random.default_rng(config.seed)
     order = chance.permutation(len(crops))
     first, others = np.split(crops[order[: config.calibration + config.held_out]], [config.calibration])
-    # chueok's own crops end in black; other crops of the same photo's border may end in anything
-    colours = chance.integers(0, 256, (len(first), 3)) * chance.integers(0, 2, (len(first), 1))
-    return on_background(first, colours.astype(np.uint8)), on_background(others, BLACK)
-
-
-def _compare(
-    forms: tuple[OnnxEmbedder, OnnxEmbedder], sizes: tuple[int, int], crops: NDArray[np.uint8], config: Config
-) -> tuple[NetworkMeasured, NetworkMeasured]:
-    """Both networks' size and time, and how near the second's embeddings are to the first's."""
-    before, after = (embedder.embed(list(crops)) for embedder in forms)
-    alike = (before * after).sum(axis=1)
-    slow, fast = milliseconds(forms, crops[0], config.rounds)
-    return (
-        NetworkMeasured(forms[0].name, sizes[0], slow, None, None),
-        NetworkMeasured(forms[1].name, sizes[1], fast, float(alike.mean()), float(np.quantile(alike, 0.01))),
-    )
+    return on_any_background(first, chance), on_background(others, BLACK)

@@ -5,7 +5,7 @@ Importing this file imports torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import cast
 
@@ -23,6 +23,9 @@ class Shape:
     widths: tuple[int, ...]  # channels at 28 x 28, 14 x 14, 7 x 7
     depths: tuple[int, ...]  # residual blocks there
     head: int  # channels before the 7 x 7 places become one
+    # Channels between the two convolutions of the blocks there; none given: as many as outside. Not shown, so that runs
+    # begun before there was any go on: lab/training.py, _origin
+    inner: tuple[int, ...] = field(default=(), repr=False)
 
 
 # What each costs and learns in the same 12,800 views: docs/lab.md
@@ -38,14 +41,18 @@ class Student(nn.Module):
 
     def __init__(self, shape: Shape, dimension: int) -> None:
         super().__init__()
+        self.shape, self.dimension = shape, dimension
         first = shape.widths[0]
+        inner = shape.inner or shape.widths
         layers: list[nn.Module] = [
             _convolution(3, shape.stem, stride=2),
             _convolution(shape.stem, first, stride=2),
         ]
-        layers += [_Residual(first) for _ in range(shape.depths[0])]
-        for (narrow, wide), depth in zip(pairwise(shape.widths), shape.depths[1:], strict=True):
-            layers += [_convolution(narrow, wide, stride=2), *(_Residual(wide) for _ in range(depth))]
+        layers += [Residual(first, inner[0]) for _ in range(shape.depths[0])]
+        for (narrow, wide), within, depth in zip(
+            pairwise(shape.widths), inner[1:], shape.depths[1:], strict=True
+        ):
+            layers += [_convolution(narrow, wide, stride=2), *(Residual(wide, within) for _ in range(depth))]
         self.body = nn.Sequential(*layers)
         self.expand = _convolution(shape.widths[-1], shape.head, kernel=1)
         # every place of the face has weights of its own: MobileFaceNets, Chen et al. 2018, arXiv 1804.07573, 3.1
@@ -61,13 +68,13 @@ class Student(nn.Module):
         return functional.normalize(self.embed_norm(self.embed(gathered)).flatten(1).float())
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """Two convolutions beside a shortcut. He et al. 2015, arXiv 1512.03385."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
-        self.first = _convolution(channels, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.first = _convolution(channels, inner)
+        self.second = nn.Conv2d(inner, channels, 3, padding=1, bias=False)
         self.norm = _norm(channels)
         # a block begins as its shortcut alone: Goyal et al. 2017, arXiv 1706.02677, 5.1
         nn.init.zeros_(self.norm.weight)

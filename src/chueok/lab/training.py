@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,17 +39,19 @@ def learn(
     teacher: Embedder,
     device: torch.device,
     progress: Counted = lambda views, all_views: None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Generator[tuple[LearningPoint, ...]]:
     """Train, or go on where the last checkpoint in `config.out` stands; yields the curve after each checkpoint.
 
-    A run that goes on yields first what was learnt before. teacher: answers (112, 112, 3) uint8 crops. The same config
-    gives the same weights however often it is stopped, on the same kind of CPU with as many threads. `finished_student`
-    opens the result. Raises UsageError, LibraryLocked, OperationFailed.
+    A run that goes on yields first what was learnt before. teacher: answers (112, 112, 3) uint8 crops. start: weights
+    to begin with instead of chance's, which teacher and shape decide. The same config gives the same weights however
+    often it is stopped, on the same kind of CPU with as many threads. `finished_student` opens the result. Raises
+    UsageError, LibraryLocked, OperationFailed.
     """
     if not 1 <= config.lanes <= MOST_LANES or config.batch % config.lanes:
         raise UsageError(f"{config.lanes} lanes cannot share a batch of {config.batch} evenly")
     with alone_in(config.out):
-        run = _Run(config, teacher, device)
+        run = _Run(config, teacher, device, start)
         if run.curve:
             yield run.curve
         while run.step < config.steps:
@@ -72,6 +74,20 @@ def finished_student(config: Config) -> Student:
     student = Student(config.shape, len(checkpoint.student["embed_norm.weight"]))
     student.load_state_dict(checkpoint.student)
     return student.eval()
+
+
+def dealt(count: int, config: Config) -> tuple[Tensor, Tensor]:
+    """Which of so many crops are learnt from, and which are held out: numbers of crops, in the order they were drawn.
+
+    Raises UsageError where they are too few.
+    """
+    if count < config.held_out + config.batch:
+        raise UsageError(
+            f"{config.crops} holds {count:,} crops; at least {config.held_out + config.batch:,} are "
+            f"needed, of which {config.held_out:,} are held out to measure by"
+        )
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed))
+    return order[config.held_out :], order[: config.held_out]
 
 
 def loss(answers: Tensor, lessons: Tensor, relations: float) -> tuple[Tensor, Tensor]:
@@ -114,14 +130,8 @@ class _School:
         self.device, self._teacher = device, teacher
         self._bfloat16 = computes_bfloat16(device)
         self.crops = torch.from_numpy(load_crops(config.crops))
-        if len(self.crops) < config.held_out + config.batch:
-            raise UsageError(
-                f"{config.crops} holds {len(self.crops):,} crops; at least {config.held_out + config.batch:,} are "
-                f"needed, of which {config.held_out:,} are held out to measure by"
-            )
-        order = torch.randperm(len(self.crops), generator=torch.Generator().manual_seed(config.seed))
-        self.taught = order[config.held_out :]
-        self.held_out = plain(self.crops[order[: config.held_out]])
+        self.taught, held_out = dealt(len(self.crops), config)
+        self.held_out = plain(self.crops[held_out])
 
     def answers(self, student: Student, views: Tensor) -> Tensor:
         """The student's: (n, 3, 112, 112) uint8 -> (n, d) float32, unit rows."""
@@ -139,13 +149,22 @@ class _School:
 class _Run:
     """A student in training."""
 
-    def __init__(self, config: Config, teacher: Embedder, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: Config,
+        teacher: Embedder,
+        device: torch.device,
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self._config = config
         self._school = _School(config, teacher, device)
         self._held_out_lessons = self._school.lessons(self._school.held_out)
         self._origin = _origin(config, self._school.crops)
         torch.manual_seed(config.seed)
-        student = Student(config.shape, teacher.dimension).to(device).to(memory_format=torch.channels_last)
+        student = Student(config.shape, teacher.dimension)
+        if start is not None:
+            student.load_state_dict(start)
+        student = student.to(device).to(memory_format=torch.channels_last)
         self._student = student
         self._lanes = [
             _Lane(number, config, self._school, _twin(student) if number else student)
@@ -214,8 +233,8 @@ class _Run:
             return
         if found.origin != self._origin:
             raise UsageError(
-                f"{config.out} holds a run with another --student, --seed, --teacher or --device, with other crops, or "
-                "of another version of chueok; give the same again, or another --out"
+                f"{config.out} holds a run with another --student, --seed, --teacher or --device, another MODEL or "
+                "--amount, with other crops, or of another version of chueok; give the same again, or another --out"
             )
         if found.steps != config.steps:
             self._check_length(found)
@@ -274,5 +293,7 @@ def _origin(config: Config, crops: Tensor) -> str:
     """What runs must share for one to go on with the other's weights: all but where they lie and how long they are."""
     recipe = dataclasses.replace(config, crops=Path(), out=Path(), views=0, check_every=0)
     digest = hashlib.sha256(repr(recipe).encode())
+    if config.shape.inner:  # the recipe's repr leaves them out
+        digest.update(repr(config.shape.inner).encode())
     digest.update(crops.numpy().data)
     return digest.hexdigest()

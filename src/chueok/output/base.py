@@ -20,6 +20,7 @@ from chueok.measures import (
     ModelsCompared,
     NetworkMeasured,
     PairsSummary,
+    PruneSummary,
     QuantizeSummary,
     SweepCell,
     SweepSummary,
@@ -86,6 +87,7 @@ Record = (
     | EvaluateSummary
     | NetworkMeasured
     | QuantizeSummary
+    | PruneSummary
     | LearningPoint
     | DistillSummary
     | Calibration

@@ -11,6 +11,7 @@ from chueok.measures import (
     FinetuneSummary,
     LearningPoint,
     PairsSummary,
+    PruneSummary,
     QuantizeSummary,
     SweepSummary,
     TuningPoint,
@@ -230,6 +231,20 @@ def quantized(summary: QuantizeSummary) -> str:
     return (
         f"calibrated with {plural(summary.calibration, 'crop')}, compared on {summary.compared:,} others in "
         f"{duration(summary.seconds)}; install it: {_fetch(summary.model, summary.manifest)}"
+    )
+
+
+def pruned(summary: PruneSummary) -> str:
+    """The result of a pruning, and how to use it."""
+    return (
+        f"kept {summary.filters:,} of {plural(summary.filters_before, 'filter')} and learnt from "
+        f"{plural(summary.views, 'view')} in {duration(summary.seconds)}; similarity to the original "
+        f"{summary.similarity:.4f}; install it: {_fetch(summary.model, summary.manifest)}"
+        + (
+            ""
+            if summary.has_thresholds
+            else "; it has no threshold, as the original's are not its own: --evaluate DATASET measures them"
+        )
     )
 
 

@@ -30,8 +30,14 @@ class _Layer:
     stride: int
 
 
-def restored(network: bytes, name: str) -> Student:
-    """The student an ONNX file holds, ready for inference; name: of the model, for the sentence of an error.
+_ADVICE = (
+    "none that can learn here; give --model lite, mobilefacenet or facenet, or a model that was fine-tuned "
+    "from lite"
+)
+
+
+def restored(network: bytes, name: str, advice: str = _ADVICE) -> Student:
+    """The student an ONNX file holds, ready for inference; name, advice: for the sentence of an error.
 
     A rounded weight becomes its whole number times its channel's scale (Jacob et al. 2018, arXiv 1712.05877, eq. 1);
     activations are rounded no more. The file has no batch norms: they were folded into the convolutions. Here each
@@ -48,10 +54,7 @@ def restored(network: bytes, name: str) -> Student:
             convolution.weight.data.copy_(torch.from_numpy(layer.weight))
             _stand_for_shift(norm, torch.from_numpy(layer.bias))
     except (LookupError, ValueError, RuntimeError) as error:
-        raise UsageError(
-            f"the network of {name!r} is none that can learn here; give --model lite, mobilefacenet or facenet, or a "
-            "model that was fine-tuned from lite"
-        ) from error
+        raise UsageError(f"the network of {name!r} is {advice}") from error
     return student.eval()
 
 
@@ -158,4 +161,8 @@ def _shape(layers: Sequence[_Layer]) -> Shape:
     ends = [*begins[2:], len(body)]
     stem, *widths = (len(body[number].bias) for number in begins)
     depths = tuple((end - begin - 1) // 2 for begin, end in zip(begins[1:], ends, strict=True))
-    return Shape(stem, tuple(widths), depths, len(expand.bias))
+    inner = tuple(
+        len(body[begin + 1].bias) if depth else width
+        for begin, depth, width in zip(begins[1:], depths, widths, strict=True)
+    )
+    return Shape(stem, tuple(widths), depths, len(expand.bias), inner if inner != tuple(widths) else ())
