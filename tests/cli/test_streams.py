@@ -28,6 +28,7 @@ def test_the_package_answers_for_help_and_version_without_loading_anything(chueo
     commands = re.findall(r"^  (\w+)  ", help_.out.decode().partition("Commands:")[2], re.MULTILINE)
     assert set(commands) == {
         "index", "find", "lookalike", "enroll", "people", "why", "status", "path", "model", "lab", "undo", "forget",
+        "calibrate",
     }  # fmt: skip
     assert (help_.code, help_.err, help_.imported) == (0, "", frozenset())
     assert (bare.code, bare.out) in [(2, help_.out), (0, help_.out), (2, b"")]
