@@ -308,6 +308,7 @@ class CalibrateSummary:
     threshold: float | None
     far: float
     faces: int  # looked at
+    people_pairs: int  # of different people, who are seen in several photos
     stored: bool
     seconds: float
 

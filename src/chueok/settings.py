@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from chueok.errors import UsageError
 
 DEFAULT_MODEL = "lite"  # packaged, so that a fresh machine works offline
+DEFAULT_FAR = 1e-3  # one stranger in a thousand passes
 LEAST_DETECTOR_SIZE = 160  # pixels; a portrait's face has then 48, which the last network sees
 
 PhotoSize: TypeAlias = int  # a long side in pixels; 0, written `full`, is the photo's own
@@ -33,7 +34,7 @@ class Settings:
     # accelerator's driver needs more memory than `worker_megabytes`, which then does not hold.
     device: Device = "cpu"
     threshold: float | None = None  # similarity a match needs; None = the library's or model's, at `far`
-    far: float = 1e-3  # false accept rate the threshold is looked up for
+    far: float = DEFAULT_FAR  # false accept rate the threshold is looked up for
     detector_size: PhotoSize = 1280  # a photo is decoded at this long side in pixels, or up to twice
     # shorter side of the smallest face looked for, in pixels of a photo of that size: 2.2 % of the long side; nine in
     # ten of those down to 1.6 % are found all the same (docs/performance.md)

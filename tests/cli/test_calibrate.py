@@ -124,9 +124,9 @@ def test_a_calibration_in_json_says_what_it_rests_on(chueok: Chueok) -> None:
     for name in ("impostors", "genuine"):
         assert sum(record["densities"][name]) * 0.01 == pytest.approx(1, abs=0.02)
     summary = answer.summary
-    assert summary | {"seconds": 0, "faces": 0, "threshold": 0} == {
+    assert summary | {"seconds": 0, "faces": 0, "threshold": 0, "people_pairs": 0} == {
         "schema": 1, "type": "summary", "command": "calibrate", "model": "lite", "threshold": 0, "far": 0.001,
-        "faces": 0, "stored": True, "seconds": 0,
+        "faces": 0, "people_pairs": 0, "stored": True, "seconds": 0,
     }  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def test_a_small_album_is_told_that_it_is_too_small(chueok: Chueok) -> None:
     assert (answer.code, record["threshold"], answer.summary["stored"]) == (1, None, False)
     plain = chueok("calibrate")
     assert (plain.code, plain.out) == (1, b"")
-    assert plain.err.startswith("not calibrated: the photos show too few pairs of different people together")
+    assert plain.err.startswith("not calibrated, and nothing was changed: the photos show")
     assert origin(chueok) == (LITE.thresholds["1e-3"], OWN)
 
 

@@ -186,7 +186,7 @@ RECORDS: tuple[Record, ...] = (
         densities=Densities((-0.2, 0.4, 1.0), (0.1, 2.0, 0.0), (0.0, 1.0, 0.5)),
         changes=(MatchChange("엄마", 12, 11, (), (Path("b.jpg"),)),),
     ),
-    CalibrateSummary("lite", 0.5123, 0.001, 3000, stored=True, seconds=1.2),
+    CalibrateSummary("lite", 0.5123, 0.001, 3000, 420, stored=True, seconds=1.2),
     TuningPoint(1, 6, 0.15041, 0.16248, 0.85612, 4.66e-5, 13.3, True),
     GateFigure("held-out", Path("mine"), 368, "EER", 0.1738, 0.15391, Interval(-0.031, -0.0082), "better"),
     FinetuneSummary(

@@ -68,11 +68,11 @@ def test_a_picture_of_nothing_is_empty() -> None:
 
 
 def test_the_summary_says_what_find_does_from_now_on() -> None:
-    summary = CalibrateSummary("lite", 0.5, 0.001, 10, stored=False, seconds=0.5)
+    summary = CalibrateSummary("lite", 0.5, 0.001, 10, 7, stored=False, seconds=0.5)
     assert summed_up(summary) == "would use 0.500; nothing was kept; 10 faces looked at in 0.50 s"
     assert summed_up(replace(summary, stored=True)).startswith("`chueok find` goes by threshold 0.500")
     assert summed_up(replace(summary, threshold=None)).startswith(
-        "not calibrated: the photos show too few pairs"
+        "not calibrated, and nothing was changed: the photos show"
     )
 
 

@@ -94,7 +94,7 @@ LINES = (
     '"genuine":[0.0,1.0,0.5]},"changes":[{"person":"엄마","before":12,"after":11,"gained":[],'
     '"lost":[{"path":"b.jpg"}]}]}',
     '{"schema":1,"type":"summary","command":"calibrate","model":"lite","threshold":0.5123,"far":0.001,'
-    '"faces":3000,"stored":true,"seconds":1.2}',
+    '"faces":3000,"people_pairs":420,"stored":true,"seconds":1.2}',
     '{"schema":1,"type":"epoch","epoch":1,"epochs":6,"loss":0.1504,"eer":0.1625,"rank1":0.8561,"rate":4.66e-05,'
     '"seconds":13.3,"best":true}',
     '{"schema":1,"type":"gate","people":"held-out","dataset":"mine","pictures":368,"measure":"EER",'

@@ -69,7 +69,7 @@ kept 464 of 656 filters and learnt from 32,000 views in 2 min 58 s; similarity t
 learnt from 6,000,000 views in 2 h 00 min; similarity to the teacher 0.9123; the learning curve: run/curve.png; \
 install the student: `chueok model fetch student --from run/student.toml`, or make it smaller with \
 `chueok lab quantize` first
-`chueok find` goes by threshold 0.512 at a false accept rate of 0.001 in this library from now on, and \
+`chueok find` goes by threshold 0.512 in this library from now on, and \
 `chueok calibrate --forget` takes that back; 3,000 faces looked at in 1.2 s
 epoch 1 of 6: loss 0.1504, EER 16.25 %, rank-1 85.61 %, the best so far, after 13.3 s
 learnt for 6 epochs in 2 min 07 s; the learning curve: run/curve.png; installed: it is better; use it: \

@@ -205,7 +205,7 @@ rank-1                          80.00 %
 ms a face                          2.41
 
 In brackets: where a figure lies with 95 % confidence, people drawn by lot, where ten or more have
-two pictures; “too few”: fewer than 30 pairs of two people would pass.
+two pictures; “too few”: fewer than 30 pairs would decide the figure, or none.
 
 lite against mobilefacenet, faces/lfw
                   change, points            95 %
@@ -251,7 +251,7 @@ one person
 
 name  photos until now  photos  which
 엄마                12      11  lost: b.jpg
-`chueok find` goes by threshold 0.512 at a false accept rate of 0.001 in this library from now on, and \
+`chueok find` goes by threshold 0.512 in this library from now on, and \
 `chueok calibrate --forget` takes that back; 3,000 faces looked at in 1.2 s
 epoch 1 of 6: loss 0.1504, EER 16.25 %, rank-1 85.61 %, the best so far, after 13.3 s
 people    pictures  measure   before    after    change, 95 %  verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -17,6 +17,7 @@ from chueok.measures import EvaluateSummary, ModelEvaluated, ModelsCompared
 from chueok.output.counting import counting
 from chueok.output.evaluation_page import page_file, write_page
 from chueok.output.report import report_file, write_report
+from chueok.records import Note
 from chueok.settings import DEFAULT_MODEL
 
 DataSets = Annotated[
@@ -152,12 +153,15 @@ def _measure(session: Session, given: _Given, jobs: int | None, *, json: bool, c
                 comparisons.append(event)
             if isinstance(event, EvaluateSummary):
                 unreadable = event.unreadable
-            with to_the_end("all models were measured"):
+            with to_the_end("all models were measured") if file or page else nullcontext():
                 output.show(event)
         if file is not None:
             write_report(file, evaluations, comparisons)
         if page is not None:
             write_page(page, evaluations, comparisons)
+        for path in (given.report, given.html):
+            if path is not None:
+                output.show(Note(f"written: {path}"))
     return ExitCode.SOME_UNREADABLE if unreadable else 0
 
 

@@ -18,6 +18,9 @@ from chueok.vision.models import registry
 ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="A model of `chueok model list`.")]
 
 
+_NO_THRESHOLD = "this model has no measured threshold: give `chueok find` a --threshold, or let `chueok calibrate` measure one"
+
+
 @command(model_app, "list")
 def list_models(session: Session, json: options.Json = False) -> int:
     """The models chueok knows, with licence, size and hash."""
@@ -85,4 +88,6 @@ def use(session: Session, name: ModelArgument, jobs: options.Jobs = None, json: 
             failed |= isinstance(event, PhotoIndexed) and event.status is Status.FAILED
             with to_the_end("all faces were embedded"):
                 output.show(event)
+        if not library.card.thresholds and library.catalog.calibrations.of(library.model_id) is None:
+            output.show(Note(_NO_THRESHOLD))
     return ExitCode.SOME_UNREADABLE if failed else 0

@@ -24,7 +24,6 @@ from chueok.measures import (
     StoredCalibration,
 )
 from chueok.records import Box, Note
-from chueok.settings import default_settings
 from chueok.store.catalog.faces import FaceBox
 
 if TYPE_CHECKING:
@@ -97,6 +96,7 @@ def calibrate(
         threshold=calibration.threshold,
         far=calibration.far,
         faces=len(material.faces.photos),
+        people_pairs=calibration.people_pairs,
         stored=bool(rates) and not dry_run,
         seconds=clock() - started,
     )
@@ -124,9 +124,6 @@ def _notes(library: Library, summary: CalibrateSummary) -> list[Note]:
         return [
             Note(f"`chueok find` goes on using {library.settings.threshold:g}, which is set as `threshold`")
         ]
-    usual = default_settings().far
-    if summary.far != usual:
-        return [Note(f"`chueok find` asks for {usual:g}, unless --far or CHUEOK_FAR says {summary.far:g}")]
     return []
 
 

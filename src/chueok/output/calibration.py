@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from chueok.measures import CalibrateSummary, Calibration, CalibrationStatus, Densities, MatchChange
 from chueok.output.text import duration, plural, printable
+from chueok.settings import DEFAULT_FAR
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"  # eighths of a row
 _ROWS = 4  # of a curve
@@ -124,21 +125,25 @@ def summed_up(summary: CalibrateSummary) -> str:
     looked = f"{plural(summary.faces, 'face')} looked at in {duration(summary.seconds)}"
     if summary.threshold is None:
         return (
-            "not calibrated: the photos show too few pairs of different people together, so the threshold stays as it "
-            f"is; {looked}. More photos of several people, or a larger --far, may help"
+            f"not calibrated, and nothing was changed: the photos show {plural(summary.people_pairs, 'pair')} of "
+            f"different people who are seen elsewhere too, and some 200 are needed; {looked}. Index more photos that "
+            "show several people"
         )
     if not summary.stored:
         return f"would use {summary.threshold:.3f}; nothing was kept; {looked}"
+    option = "" if summary.far == DEFAULT_FAR else f" --far {summary.far:g}"
     return (
-        f"`chueok find` goes by threshold {summary.threshold:.3f} at a false accept rate of {summary.far:g} in this "
-        f"library from now on, and `chueok calibrate --forget` takes that back; {looked}"
+        f"`chueok find{option}` goes by threshold {summary.threshold:.3f} in this library from now on, and "
+        f"`chueok calibrate --forget` takes that back; {looked}"
     )
 
 
 def status_words(status: CalibrationStatus) -> str:
     """The calibration in use, for `chueok status`."""
     stored = status.stored
-    rate = stored.rates[0]
+    rate = next(
+        (rate for rate in stored.rates if rate.far == DEFAULT_FAR), stored.rates[0]
+    )  # what `find` goes by
     words = (
         f"threshold {rate.threshold:.3f} at a false accept rate of {rate.far:g}, from "
         f"{plural(stored.people_pairs, 'pair')} of people, {stored.made_at:%Y-%m-%d}"

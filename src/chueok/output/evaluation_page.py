@@ -90,7 +90,10 @@ def _model(record: ModelEvaluated) -> Iterator[str]:
 
 
 def _hardest(pairs: Sequence[HardPair], shown: Portrayed) -> Iterator[str]:
-    for same, title in ((True, "One person, least alike"), (False, "Two people, most alike")):
+    for same, title in (
+        (True, "One person, least alike (each picture once)"),
+        (False, "Two people, most alike (each picture once)"),
+    ):
         yield f"<h3>{title}</h3>\n<div class='sheets'>\n"
         for pair in pairs:
             if (pair.people[0] == pair.people[1]) == same:

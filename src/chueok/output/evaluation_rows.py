@@ -11,7 +11,7 @@ from chueok.output.text import TOO_FEW, percent, points, sure
 PEAK = "by the threshold best on these very pairs, genuine and impostor pairs weighing the same: a little too good"
 SURE = (
     "In brackets: where a figure lies with 95 % confidence, people drawn by lot, where ten or more have two pictures; "
-    f"“{TOO_FEW}”: fewer than 30 pairs of two people would pass."
+    f"“{TOO_FEW}”: fewer than 30 pairs would decide the figure, or none."
 )
 _NAMES = {"accuracy": "accuracy", "eer": "equal error rate", "rank1": "rank-1"}
 

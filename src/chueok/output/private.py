@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,4 +52,5 @@ def _private(path: str, flags: int) -> int:
 
 def _failed(path: Path, error: OSError) -> OperationFailed:
     reason = error.strerror or str(error)
-    return OperationFailed(f"{path} cannot be written: {reason}; free some space or choose another folder")
+    advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another folder"
+    return OperationFailed(f"{path} cannot be written: {reason}; {advice}")

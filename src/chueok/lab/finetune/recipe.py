@@ -83,9 +83,7 @@ def finetune(
             write_curve(curve, config.out)
             yield curve[-1]
         best, last = best_of(curve), curve[-1]
-        result = Offer(
-            model.card, False, "no epoch was better on the validation people than the model as it was"
-        )
+        result = Offer(model.card, False, _no_better(curve[0].eer))
         if best.epoch:
             judges = Judges(
                 of_people(faces, split.held_out), public, bench.settings, bench.source, bench.reading
@@ -125,6 +123,16 @@ def check_apart(dataset: Dataset, public: Dataset) -> None:
             f"--public {public.path} holds {theirs[shared]}, which is {ours[shared]} of {dataset.path}; give other "
             "people"
         )
+
+
+def _no_better(eer_before: float) -> str:
+    """Why there is no new model."""
+    if eer_before == 0:
+        return (
+            "the model as it was makes no mistake on the validation people, so nothing can be better there; "
+            "give more people, or pictures that are harder to tell apart"
+        )
+    return "no epoch was better on the validation people than the model as it was"
 
 
 def check_extra() -> None:
