@@ -156,6 +156,7 @@ def test_another_model_embeds_the_known_faces_anew_and_keeps_the_people(
     back = chueok("model", "use", "lite", "--json")
     assert (missing.code, used.code, other.code, back.code) == (5, 0, 12, 0)
     assert (used.summary["faces"], used.summary["failed"]) == (24, 0)
+    assert "no measured threshold" not in used.err
     assert listed == dict.fromkeys(NAMES, False) | {"mine": True}
     assert (found.summary["threshold"], found.of_type("match")[0]["model"]) == (0.9, "mine")
     assert "`chueok model use lite` changes it and keeps the people" in other.err
@@ -188,3 +189,13 @@ def test_published_weights_are_installed_from_a_file(chueok: Chueok, shared: Pat
     weights = shared / "models/mobilefacenet-ms1m.pt"
     fetched = chueok("model", "fetch", "mobilefacenet", "--from", weights)
     assert (fetched.code, chueok("model", "verify", "mobilefacenet").code) == (0, 0)
+
+
+@pytest.mark.weights
+@pytest.mark.usefixtures("library")
+def test_a_model_without_thresholds_says_so_when_it_is_taken(chueok: Chueok, mine: Path) -> None:
+    mine.write_text(mine.read_text("utf-8").partition("[thresholds]")[0], "utf-8")
+    chueok("model", "fetch", "mine", "--from", mine)
+    used = chueok("model", "use", "mine")
+    assert used.code == 0
+    assert "this model has no measured threshold: give `chueok find` a --threshold" in used.err

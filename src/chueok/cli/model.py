@@ -18,7 +18,10 @@ from chueok.vision.models import registry
 ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="A model of `chueok model list`.")]
 
 
-_NO_THRESHOLD = "this model has no measured threshold: give `chueok find` a --threshold, or let `chueok calibrate` measure one"
+_NO_THRESHOLD = (
+    "this model has no measured threshold: give `chueok find` a --threshold, or let `chueok calibrate` "
+    "measure one"
+)
 
 
 @command(model_app, "list")
