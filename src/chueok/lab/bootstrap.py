@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chueok.lab.comparisons import Comparisons, Located, Pair, Similarities, located, of_pairs
-from chueok.lab.verification import FARS, crossing, fold_thresholds, recognised
+from chueok.lab.verification import FARS, crossing, fold_thresholds, recognised, verify
 from chueok.measures import Interval, Verification
 
 if TYPE_CHECKING:
@@ -68,6 +68,24 @@ def gather(
         recognised=np.full(len(comparisons.people), -1, np.int8) if is_list else recognised(comparisons),
         measured=measured,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighed:
+    """What is known of one model on one data set, and how sure it is."""
+
+    measured: Verification
+    everything: Similarities
+    evidence: Evidence
+    drawn: Replicates
+
+
+def weigh(comparisons: Comparisons, folds: Sequence[Sequence[Pair]], seed: int) -> Weighed:
+    """Measure, and measure again on people drawn by lot."""
+    everything = comparisons.similarities()
+    measured = verify(comparisons, folds, everything)
+    evidence = gather(comparisons, folds, measured, everything)
+    return Weighed(measured, everything, evidence, replicate(evidence, seed))
 
 
 def intervals(replicates: Replicates) -> dict[str, Interval]:

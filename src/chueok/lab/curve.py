@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,8 +11,8 @@ from chueok.flow.foreign import refuse_foreign
 from chueok.lab.checkpoint import replacing
 from chueok.measures import LearningPoint
 
-_MAKER = "chueok lab distill"
 _COLUMNS = ("views", "loss", "similarity", "seconds")
+_MAKER = "chueok lab distill"
 
 
 def check_matplotlib() -> None:
@@ -23,20 +23,28 @@ def check_matplotlib() -> None:
         raise UsageError("learning curves need matplotlib; run: pip install 'chueok[lab]'") from error
 
 
-def refuse_foreign_curve(folder: Path) -> None:
-    """Raise UsageError where a curve would take the place of somebody's file; OSError where the disk does not tell."""
-    for name, mark in (("curve.csv", ",".join(_COLUMNS)), ("curve.png", _MAKER)):
-        refuse_foreign(folder / name, mark.encode(), f"`{_MAKER}`", "another --out")
+def refuse_foreign_curve(folder: Path, columns: Sequence[str] = _COLUMNS, maker: str = _MAKER) -> None:
+    """Raise UsageError where a curve would take the place of somebody's file; OSError where the disk does not tell.
+
+    columns: of `curve.csv`; maker: the command, which signs `curve.png`.
+    """
+    for name, mark in (("curve.csv", ",".join(columns)), ("curve.png", maker)):
+        refuse_foreign(folder / name, mark.encode(), f"`{maker}`", "another --out")
 
 
 def write_curve(curve: Sequence[LearningPoint], folder: Path) -> None:
     """Write `curve.csv` and `curve.png`, or replace them. Raises OperationFailed."""
+    rows = [(f"{p.views}", f"{p.loss:.4f}", f"{p.similarity:.4f}", f"{p.seconds:.0f}") for p in curve]
+    write_files(folder, [_COLUMNS, *rows], lambda file: _draw(curve, file))
+
+
+def write_files(folder: Path, rows: Sequence[Sequence[str]], draw: Callable[[BinaryIO], None]) -> None:
+    """Write `curve.csv`, titles first, and what `draw` draws as `curve.png`. Raises OperationFailed."""
     try:
         with replacing(folder / "curve.csv") as file:
-            rows = [(f"{p.views}", f"{p.loss:.4f}", f"{p.similarity:.4f}", f"{p.seconds:.0f}") for p in curve]
-            file.writelines(f"{','.join(row)}\n".encode() for row in [_COLUMNS, *rows])
+            file.writelines(f"{','.join(row)}\n".encode() for row in rows)
         with replacing(folder / "curve.png") as file:
-            _draw(curve, file)
+            draw(file)
     except OSError as error:
         raise OperationFailed(
             f"the learning curve cannot be written to {folder}: {error.strerror or error}; make room and run the same "

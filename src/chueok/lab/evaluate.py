@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from chueok.lab.bootstrap import Replicates, gather, intervals, replicate
+from chueok.lab.bootstrap import Replicates, intervals, weigh
 from chueok.lab.compare import compared
 from chueok.lab.comparisons import Comparisons, numbered
 from chueok.lab.datasets import Dataset
@@ -15,7 +15,6 @@ from chueok.lab.figures import hardest, portray, roc_points
 from chueok.lab.models import LabModel
 from chueok.lab.slices import Columns, measure_slices, slicings
 from chueok.lab.timing import milliseconds
-from chueok.lab.verification import verify
 from chueok.measures import Counted, EvaluateSummary, ModelEvaluated, ModelsCompared, Verification
 from chueok.records import Note
 from chueok.settings import Settings
@@ -105,10 +104,9 @@ def _evaluated(
     timed = [milliseconds([embedder], crop, _ROUNDS, clock=clock)[0] for crop in faces.crops[:1]]
     listed = tuple(pair for fold in faces.folds for pair in fold) if faces.dataset.only_folds else None
     comparisons = Comparisons(embedder.embed(list(faces.crops)), numbered(faces.people), listed)
-    everything, measured = comparisons.similarities(), verify(comparisons, faces.folds)
-    evidence = gather(comparisons, faces.folds, measured, everything)
-    drawn = replicate(evidence, asked.seed)
-    points, hard = roc_points(everything), hardest(evidence, faces)
+    weighed = weigh(comparisons, faces.folds, asked.seed)
+    measured, everything = weighed.measured, weighed.everything
+    points, hard = roc_points(everything), hardest(weighed.evidence, faces)
     sliced_at = _slicing_threshold(measured)
     ways = [] if sliced_at is None else slicings(faces, asked.columns)
     record = ModelEvaluated(
@@ -123,14 +121,14 @@ def _evaluated(
         verification=measured,
         ms_per_face=timed[0] if timed else None,
         seed=asked.seed,
-        intervals=intervals(drawn),
+        intervals=intervals(weighed.drawn),
         sliced_at=sliced_at,
         slices=measure_slices(comparisons, sliced_at or 0, ways),
         roc=points,
         hardest=hard,
         portrayed=portray(everything, measured.threshold, points, hard, faces) if asked.portrayed else None,
     )
-    return record, drawn
+    return record, weighed.drawn
 
 
 def _slicing_threshold(measured: Verification) -> float | None:

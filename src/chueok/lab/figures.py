@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chueok.errors import UsageError
-from chueok.lab.verification import ENOUGH, roc
+from chueok.flow.thresholds import ENOUGH
+from chueok.lab.verification import roc
 from chueok.measures import HardPair, Portrayed
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chueok.errors import UsageError
+from chueok.flow.thresholds import ENOUGH
 from chueok.lab.comparisons import numbered
 from chueok.lab.pair_files import nfc
-from chueok.lab.verification import ENOUGH
 from chueok.measures import SliceMeasured
 
 if TYPE_CHECKING:

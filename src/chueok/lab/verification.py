@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chueok.flow.thresholds import ENOUGH
 from chueok.lab.comparisons import Comparisons, Pair, Similarities, blocks, of_pairs
 from chueok.measures import Verification
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 # Written as model cards write them. 1e-3 is what `chueok find` acts on; rarer ones need more pictures than most have
 FARS = {"1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5}
-# False accepts that a threshold must rest on: with 30 of them the true rate lies within 30 % of the measured one, with
-# 90 % confidence (Doddington's "rule of 30"; ISO/IEC 19795-1, annex B)
-ENOUGH = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +61,21 @@ class Decisions:
         return 2 * self.precision * self.recall / (self.precision + self.recall)
 
 
-def verify(comparisons: Comparisons, folds: Sequence[Sequence[Pair]] = ()) -> Verification:
+def verify(
+    comparisons: Comparisons,
+    folds: Sequence[Sequence[Pair]] = (),
+    everything: Similarities | None = None,
+) -> Verification:
     """Everything that can be said of embeddings whose people are known.
 
     Accuracy is over `folds` as LFW has it (Huang et al. 2007, "Labeled Faces in the Wild"): the mean over the folds;
     precision, recall and F1 are of all their decisions together. With one fold they are those of the peak over its
     pairs, with none over all comparisons, and genuine and impostor pairs weigh the same: mostly nearly all pairs are
     impostors, and rejecting everything would be right for them. All else is over all comparisons; rank-1 is told only
-    where these are not a list. Memory: some 12 bytes a comparison.
+    where these are not a list. everything: comparisons.similarities(), where they are there already. Memory: some 12
+    bytes a comparison.
     """
-    everything = comparisons.similarities()
+    everything = everything or comparisons.similarities()
     parts = [of_pairs(comparisons.vectors, fold) for fold in folds] or [everything]
     if len(parts) > 1:
         threshold, decisions, accuracy = by_folds(parts)

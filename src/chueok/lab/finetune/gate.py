@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from chueok.lab.bootstrap import Replicates, gather, intervals, replicate
+from chueok.flow.thresholds import ENOUGH
+from chueok.lab.bootstrap import intervals, weigh
 from chueok.lab.compare import shares
 from chueok.lab.comparisons import Comparisons, numbered
-from chueok.lab.verification import ENOUGH, FARS, verify
+from chueok.lab.verification import FARS
 from chueok.measures import GateFigure, Interval, Verification
 
 if TYPE_CHECKING:
@@ -39,29 +40,22 @@ def figures(
     Of the held-out people the TAR at the rarest FAR that has enough pairs, which is what counts, EER and rank-1; of a
     public set its accuracy and that TAR.
     """
-    before, after = (_weighed(faces, rows, seed) for rows in vectors)
-    far = _rarest(before[0].impostors)
+    before, after = (weigh(Comparisons(rows, numbered(faces.people)), faces.folds, seed) for rows in vectors)
+    far = _rarest(before.measured.impostors)
     rarest = [] if far is None else [far]
     names = [*rarest, "eer", "rank1"] if people == "held-out" else ["accuracy", *rarest]
     found = []
     changes = intervals(
-        {name: after[1][name] - before[1][name] for name in before[1].keys() & after[1].keys()}
+        {name: after.drawn[name] - before.drawn[name] for name in before.drawn.keys() & after.drawn.keys()}
     )
     for name in names:
-        old, new = shares(before[0])[name], shares(after[0])[name]
+        old, new = shares(before.measured)[name], shares(after.measured)[name]
         if old is not None and new is not None:
             title, change = _TITLES.get(name, f"TAR {name}"), changes.get(name)
             verdict = _verdict(title, change) if people == "held-out" else _public_verdict(title, change)
             place, count = faces.dataset.path, len(faces.pictures)
             found.append(GateFigure(people, place, count, title, old, new, change, verdict))
-    return found, after[0]
-
-
-def _weighed(faces: Faces, vectors: NDArray[np.float32], seed: int) -> tuple[Verification, Replicates]:
-    """The figures, and the same on people drawn by lot."""
-    comparisons = Comparisons(vectors, numbered(faces.people))
-    measured = verify(comparisons, faces.folds)
-    return measured, replicate(gather(comparisons, faces.folds, measured, comparisons.similarities()), seed)
+    return found, after.measured
 
 
 def decision(figures: Sequence[GateFigure]) -> tuple[bool, str]:
