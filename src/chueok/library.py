@@ -262,10 +262,13 @@ class Library:
     # ---- one writer ----
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the writer lock over a catalog found whole. Raises LibraryLocked, CatalogDamaged, OperationFailed."""
+    def writing(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold the writer lock over a catalog found whole. Raises LibraryLocked, CatalogDamaged, OperationFailed.
+
+        meanwhile: what can be done while the catalog is checked, since it only asks.
+        """
         with locked(self.folder):
-            self.catalog.check()
+            self.catalog.check(meanwhile)
             if self.catalog.owes_wipe():
                 self.catalog.wipe()
             yield

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chueok.errors import NoLibrary, UnreadablePhoto, UsageError
 from chueok.flow.paths import as_path, content_hash
-from chueok.flow.walk import SeenPhoto, Walk, settled
+from chueok.flow.walk import SeenFolder, SeenPhoto, Walk, settled
 from chueok.library import Library
 from chueok.records import (
     Detection,
@@ -55,13 +55,14 @@ def scan(
     Raises UsageError for a folder that does not exist, LibraryLocked, ModelMissing, OperationFailed.
     """
     roots = _roots(library, [albums] if isinstance(albums, str | Path) else albums)
-    run = _Scan(library, options, now, clock)
+    began = now()
+    run = _Scan(library, options, now, clock, clock(), int(began.timestamp() * 1e9))
     if options.dry_run:
         yield from run.events(roots)
         return
-    with library.writing():
+    with library.writing(meanwhile=lambda: run.look_ahead(roots[0])):
         library.settle_model()
-        scan_id = library.catalog.start_scan(now())
+        scan_id = library.catalog.start_scan(began)
         outcome = "interrupted"
         try:
             yield from run.events(roots)
@@ -104,6 +105,9 @@ class _Scan:
     options: ScanOptions
     now: Callable[[], datetime]
     clock: Callable[[], float]
+    started: float
+    started_ns: int
+    looked: dict[Path, tuple[Walk, list[SeenFolder]]] = field(default_factory=dict)  # albums walked ahead
     counts: Counter[Status] = field(default_factory=Counter)
     faces: int = 0
     homes: dict[int, list[KnownPhoto]] = field(default_factory=dict)  # by picture: paths it has left
@@ -113,28 +117,23 @@ class _Scan:
     pruned: int = 0
     left: int = 0
     unreachable: int = 0
-    started: float = 0.0
-    started_ns: int = 0
+
+    def look_ahead(self, root: Path) -> None:
+        """Walk an album before its turn, unless every photo is to be named: those are not kept, but told as they come."""
+        if not self.options.name_unchanged and root.is_dir():
+            walk = self._walk(root)
+            self.looked[root] = walk, list(walk.folders())
 
     def events(self, roots: Sequence[Path]) -> Iterator[ScanEvent]:
-        self.started, self.started_ns = self.clock(), int(self.now().timestamp() * 1e9)
         walks = []
         if not self.options.dry_run:
             for root in roots:
                 self.library.catalog.photos.delete_destination(root)  # who names a folder wants it indexed
         for root in roots:
             if root.is_dir():
-                options = self.options
-                walks.append(
-                    Walk(
-                        root,
-                        self.library.catalog,
-                        self._skip(root),
-                        retry_failed=options.retry_failed,
-                        by_name=options.name_unchanged,
-                    )
-                )
-                yield from self._album(walks[-1])
+                walk, folders = self.looked.pop(root, None) or (self._walk(root), None)
+                walks.append(walk)
+                yield from self._album(walk, walk.folders() if folders is None else folders)
             else:
                 self.unreachable += 1
                 yield Note(f"the album {root} is not there (is its disk plugged in?): nothing was forgotten")
@@ -159,9 +158,18 @@ class _Scan:
             dry_run=self.options.dry_run,
         )
 
-    def _album(self, walk: Walk) -> Iterator[ScanEvent]:
+    def _walk(self, root: Path) -> Walk:
+        return Walk(
+            root,
+            self.library.catalog,
+            self._skip(root),
+            retry_failed=self.options.retry_failed,
+            by_name=self.options.name_unchanged,
+        )
+
+    def _album(self, walk: Walk, folders: Iterable[SeenFolder]) -> Iterator[ScanEvent]:
         pending: list[SeenPhoto] = []
-        for folder in walk.folders():
+        for folder in folders:
             pending += folder.others
             self.counts[Status.UNCHANGED] += folder.unchanged
             for known in folder.named:
@@ -200,8 +208,9 @@ class _Scan:
                     unread[photo.path] = photo
             # Large files first: the last photo of a run should not be the slowest one.
             order = sorted(unread.values(), key=lambda photo: -photo.stamp.size)
-            for task, result in self.library.run_pool(self._tasks(order)):
-                yield self._record(album_id, unread.pop(task.path), result, batch)
+            if order:
+                for task, result in self.library.run_pool(self._tasks(order)):
+                    yield self._record(album_id, unread.pop(task.path), result, batch)
         finally:
             batch.commit()
         self.left += len(unread)

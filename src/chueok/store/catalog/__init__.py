@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -42,9 +42,9 @@ class Catalog:
         self.people = People(self._db, self.faces)
         self.calibrations = Calibrations(self._db)
 
-    def check(self) -> None:
-        """Read every page for damage: 0.1 s for 100,000 faces. Raises CatalogDamaged."""
-        self._db.check()
+    def check(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Read every page for damage, beside `meanwhile`, which cannot change anything. Raises CatalogDamaged."""
+        self._db.check(meanwhile)
 
     def close(self) -> None:
         """Close the file; nothing is written that was not committed."""
