@@ -25,7 +25,7 @@ from chueok.records import PhotoReading
 from chueok.settings import DEFAULT_MODEL, Settings, load_settings
 from chueok.store.catalog import Catalog, KnownPicture
 from chueok.store.catalog.faces import scattered_sum
-from chueok.store.index.private_file import INDEX_FILES, IndexStamp
+from chueok.store.index.private_file import INDEX_FILES, IndexStamp, is_as_saved, remove_leftovers
 from chueok.store.lock import is_locked, locked
 from chueok.vision.models.registry import ModelCard, embedding_key, find_model
 from chueok.vision.reader import NETWORKS, ReaderSource, ReadingTask
@@ -244,10 +244,11 @@ class Library:
 
     def refresh_index(self) -> None:
         """Make the index file hold exactly the faces of the catalog; nothing is written when it does."""
-        from chueok.store.index import table
-        from chueok.store.index.private_file import remove_leftovers
-
         remove_leftovers(self.index_path)
+        if self._holds_every_face():
+            return
+        from chueok.store.index import table
+
         index, state = self.load_index()
         if state == "ready":
             return
@@ -257,7 +258,17 @@ class Library:
         stamp = table.write(self.index_path, ids, vectors)
         for of_before in self.folder.glob("faces-*.hnsw*"):
             of_before.unlink()
+        stamp = dataclasses.replace(stamp, ids_sum=scattered_sum(ids))
         self.catalog.set_index_stamp(self.model_id, dataclasses.asdict(stamp))
+
+    def _holds_every_face(self) -> bool:
+        """Whether the index file is as it was saved, with the faces of the catalog: "ready", without loading it."""
+        found = self.catalog.index_stamp(self.model_id)
+        if found is None:
+            return False
+        stamp = IndexStamp(**found)
+        same_faces = self.catalog.faces.count_and_sum(self.model_id) == (stamp.count, stamp.ids_sum)
+        return same_faces and is_as_saved(self.index_path, stamp)
 
     # ---- one writer ----
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -158,6 +159,59 @@ def test_settled_files_are_not_even_opened(
     told(library, album)
     monkeypatch.setattr("chueok.vision.files.read_file", refuse)
     assert told(library, album) == {"a.png": "unchanged", "bad.jpg": "unchanged"}
+
+
+def test_a_folder_that_looks_as_before_is_not_compared_photo_by_photo(
+    library: Library, make_album: Album, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    album = make_album(
+        {"a.png": ["mom"], "bad.jpg": b"not a picture", "deep/b.png": ["dad"], "notes.txt": b"x"}
+    )
+    age(album)
+    assert [summary(library, album).counts[Status.UNCHANGED] for _ in range(2)] == [0, 3]
+    monkeypatch.setattr(library.catalog.photos, "stamps_in", refuse)
+    monkeypatch.setattr(library, "load_index", refuse)
+    monkeypatch.setattr(library, "run_pool", refuse)
+    assert summary(library, album).counts[Status.UNCHANGED] == 3
+    monkeypatch.undo()
+    assert summary(library, album, retry_failed=True).counts[Status.FAILED] == 1
+    assert told(library, album) == {"a.png": "unchanged", "bad.jpg": "unchanged", "b.png": "unchanged"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda album: (album / "a.png").write_bytes(photo(["ex"], "other")),
+        lambda album: (album / "a.png").rename(album / "z.png"),
+        lambda album: (album / "a.png").rename(album / "deep" / "a.png"),
+        lambda album: (album / "a.png").unlink(),
+        lambda album: (album / "new.png").write_bytes(photo(["aunt"])),
+        lambda album: (album / "deep" / "new").mkdir(),
+        lambda album: shutil.copy(album / "a.png", album / "deep" / "copy.png"),
+        lambda album: shutil.rmtree(album / "deep"),
+        lambda album: (album / "a.png").replace(album / "bad.jpg"),
+        lambda album: (album / "a.png").chmod(0o600),
+        lambda album: (album / "deep").rename(album / ".deep"),
+    ],
+)
+def test_a_folder_that_looked_as_before_shows_every_change(
+    library: Library, make_album: Album, change: Callable[[Path], object]
+) -> None:
+    album = make_album({"a.png": ["mom"], "bad.jpg": b"not a picture", "deep/b.png": ["dad"]})
+    age(album)
+    for _ in range(2):
+        summary(library, album)
+    assert len(library.catalog.folders.whole()) == 2
+    change(album)
+    for _ in range(2):  # what is gone stays gone however often one looks
+        by_folder, by_name = (
+            list(scan(library, album, ScanOptions(dry_run=True, name_unchanged=by_name)))[-1]
+            for by_name in (False, True)
+        )
+        assert isinstance(by_folder, ScanSummary)
+        assert isinstance(by_name, ScanSummary)
+        assert by_folder == dataclasses.replace(by_name, seconds=by_folder.seconds)
+        summary(library, album)
 
 
 def test_a_changed_photo_is_read_again_and_its_old_faces_go(library: Library, make_album: Album) -> None:

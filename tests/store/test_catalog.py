@@ -6,15 +6,16 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from chueok.errors import CatalogDamaged, LibraryTooNew
+from chueok.errors import CatalogDamaged, ChueokError, LibraryTooNew
 from chueok.records import Box, Detection, FaceReading, PhotoReading
-from chueok.store.catalog import Catalog, FileStamp, Unreadable
+from chueok.store.catalog import Catalog, FileStamp, KnownFolder, Unreadable
 from chueok.store.catalog.migrations import MIGRATIONS
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
@@ -220,6 +221,85 @@ def test_damage_is_a_sentence_never_a_crash(catalog: Catalog) -> None:
         except CatalogDamaged:
             continue
         assert length <= 1  # SQLite takes a file without a header for an empty one
+
+
+def test_what_runs_beside_the_check_can_ask_but_not_write(catalog: Catalog) -> None:
+    filled(catalog)
+    counted: list[int] = []
+    catalog.check(lambda: counted.append(catalog.counts()["photos"]))
+    assert counted == [3]
+    with pytest.raises(ChueokError, match="readonly"):
+        catalog.check(lambda: catalog.folders.put({b"/album": KnownFolder(2, b"looks")}))
+    assert catalog.folders.whole() == {}
+    catalog.folders.put({b"/album": KnownFolder(2, b"looks")})  # now it can
+
+
+def test_what_goes_wrong_beside_the_check_counts_only_in_a_whole_catalog(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ValueError("no bytes")
+
+    with pytest.raises(ValueError, match="no bytes"):
+        catalog.check(fail)
+    monkeypatch.setattr(catalog._db, "_damage", lambda: iter([CatalogDamaged("row 3 missing")]))
+    for meanwhile in (fail, lambda: None):
+        with pytest.raises(CatalogDamaged, match="row 3 missing"):
+            catalog.check(meanwhile)
+    catalog.start_scan(NOW)
+
+
+@pytest.mark.parametrize(
+    ("change", "forgotten"),
+    [
+        (lambda catalog: catalog.photos.put(1, Path("/album/new.jpg"), STAMP, 1), {b"/album"}),
+        (lambda catalog: catalog.photos.put(1, Path("/album/a.jpg"), STAMP, 1), {b"/album"}),
+        (lambda catalog: catalog.photos.set_missing([2], missing=True), {b"/album/sub"}),
+        (lambda catalog: catalog.photos.delete([1]), {b"/album"}),
+        (lambda catalog: catalog.photos.move(1, 1, Path("/album/sub/a.jpg")), {b"/album", b"/album/sub"}),
+        (lambda catalog: catalog.photos.delete_albums([Path("/album")]), {b"/album", b"/album/sub"}),
+        (lambda catalog: catalog.photos.at(Path("/album/a.jpg")), set()),
+    ],
+)
+def test_a_folder_is_forgotten_with_any_change_to_its_photos(
+    catalog: Catalog, change: Callable[[Catalog], object], forgotten: set[bytes]
+) -> None:
+    filled(catalog)
+    known = {
+        b"/album": KnownFolder(2, b"a"),
+        b"/album/sub": KnownFolder(1, b"b"),
+        b"/other": KnownFolder(1, b"c"),
+    }
+    catalog.folders.put(known)
+    change(catalog)
+    assert catalog.folders.whole() == {path: known[path] for path in known.keys() - forgotten}
+
+
+def test_a_catalog_from_before_folders_knows_none_and_is_migrated_with_its_photos(tmp_path: Path) -> None:
+    old = Catalog(tmp_path / "catalog.sqlite", migrations=MIGRATIONS[:2])
+    filled(old)
+    assert old.folders.whole() == {}
+    old.close()
+    newer = Catalog(old.path)
+    assert (newer.counts()["photos"], newer.folders.whole()) == (3, {})
+    newer.folders.put({b"/album": KnownFolder(2, b"looks")})
+    newer.photos.delete([1])
+    assert newer.folders.whole() == {}
+    newer.close()
+
+
+def test_the_folders_below_a_folder_are_found_one_by_one(catalog: Catalog) -> None:
+    filled(catalog)
+    for path in ("/alba/x.jpg", "/album-2/x.jpg", "/album/zoo/deep/x.jpg", "/b/x.jpg"):
+        catalog.photos.put(1, Path(path), STAMP, 1)
+    assert catalog.photos.folders_under(Path("/album")) == [
+        Path("/album"),
+        Path("/album/sub"),
+        Path("/album/zoo/deep"),
+    ]
+    assert len(catalog.photos.folders_under(Path("/"))) == 6
+    assert catalog.photos.folders_under(Path("/album/zoo")) == [Path("/album/zoo/deep")]
+    assert catalog.photos.folders_under(Path("/c")) == []
 
 
 def test_eight_writers_at_once_lose_nothing(catalog: Catalog) -> None:

@@ -14,7 +14,7 @@ from tests.store.vectors import faces
 from chueok.errors import IndexDamaged, OperationFailed
 from chueok.store.index import table
 from chueok.store.index.exact import ExactIndex
-from chueok.store.index.private_file import IndexStamp
+from chueok.store.index.private_file import IndexStamp, is_as_saved
 
 
 def saved(path: Path, count: int = 600) -> IndexStamp:
@@ -94,3 +94,18 @@ def test_a_table_that_does_not_fit_leaves_the_old_one(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert len(table.read(tmp_path / "t", stamp)) == 600
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
+
+
+def test_a_look_at_a_tables_bytes_says_the_same_as_reading_it(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    stamp = saved(path)
+    good = path.read_bytes()
+    assert is_as_saved(path, stamp)
+    assert not is_as_saved(path, dataclasses.replace(stamp, crc32=None))  # of before it was noted
+    flipped = bytearray(good)
+    flipped[len(good) // 2] ^= 1
+    for content in (good[:-1], good + b"\0", bytes(len(good)), bytes(flipped)):
+        path.write_bytes(content)
+        assert not is_as_saved(path, stamp)
+    os.mkfifo(tmp_path / "fifo")
+    assert not any(is_as_saved(tmp_path / name, stamp) for name in ("fifo", "missing", "."))

@@ -119,7 +119,7 @@ class _Scan:
     unreachable: int = 0
 
     def look_ahead(self, root: Path) -> None:
-        """Walk an album before its turn, unless every photo is to be named: those are not kept, but told as they come."""
+        """Walk an album before its turn; not where every photo is to be named: those are told as they come."""
         if not self.options.name_unchanged and root.is_dir():
             walk = self._walk(root)
             self.looked[root] = walk, list(walk.folders())
@@ -174,6 +174,9 @@ class _Scan:
             self.counts[Status.UNCHANGED] += folder.unchanged
             for known in folder.named:
                 yield PhotoIndexed(known.path, Status.UNCHANGED, known.faces)
+        if walk.whole and not self.options.dry_run:
+            with self.library.catalog.transaction():
+                self.library.catalog.folders.put(walk.whole)
         self.unreachable += len(walk.unreadable)
         for closed, reason in walk.unreadable:
             yield Note(f"the folder {closed} cannot be looked into: {reason}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import marshal
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -9,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chueok.flow.paths import signed
-from chueok.store.catalog import Catalog, FileStamp, KnownPhoto
+from chueok.store.catalog import Catalog, FileStamp, KnownFolder, KnownPhoto
 
 # The endings of the formats decode.py reads; a file with another ending is not taken for a photo.
 PHOTO_SUFFIXES = frozenset(
@@ -19,6 +21,7 @@ PHOTO_SUFFIXES = frozenset(
         *("jp2", "j2k", "jpx", "heic", "heif", "hif", "avif"),
     )
 )
+_RULES = sorted(PHOTO_SUFFIXES)  # what makes a folder's appearance out of date when it changes
 SETTLE_NS = (
     2_000_000_000  # a file written this close to the scan may change again within the clock's resolution
 )
@@ -54,29 +57,42 @@ class Walk:
     by_name: bool = False  # name unchanged photos too
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     missing: list[KnownPhoto] = field(default_factory=list)
+    whole: dict[bytes, KnownFolder] = field(
+        default_factory=dict
+    )  # as the catalog knows them, to be remembered
     seen: int = 0
 
     def folders(self) -> Iterator[SeenFolder]:
         """Every folder at or below the root, in name order."""
         visited: set[Path] = set()
         pending = [self.root]
+        by_folder = not (self.retry_failed or self.by_name)  # else unchanged photos are looked at too
+        known = self.catalog.folders.whole() if by_folder else {}
         while pending:
             folder = pending.pop()
             if self.skip(folder):
                 continue
             visited.add(folder)
             try:
-                found, below = self._look_into(folder)
+                looks, below = appearance(folder) if by_folder else (None, [])
+                if (before := known.get(os.fsencode(folder))) and before.looks == looks:
+                    found = SeenFolder(before.photos, [], [])
+                else:
+                    found, below = self._look_into(folder, looks)
             except OSError as error:
                 self.unreadable.append((folder, error.strerror or str(error)))
                 continue  # what cannot be looked into is not missing
             pending += reversed(below)
+            self.seen += found.unchanged + len(found.others)
             yield found
         self._note_vanished_folders(visited)
 
-    def _look_into(self, folder: Path) -> tuple[SeenFolder, list[Path]]:
-        """The photos of a folder, and the folders in it. Most photos need one look at a set: no path, no record."""
-        unchanged = self.catalog.photos.stamps_in(folder, unreadable=not self.retry_failed)
+    def _look_into(self, folder: Path, looks: bytes | None) -> tuple[SeenFolder, list[Path]]:
+        """The photos of a folder, and the folders in it. Most photos need one look at a set: no path, no record.
+
+        looks: its appearance, taken before: what changes meanwhile is not in it.
+        """
+        known = self.catalog.photos.stamps_in(folder, unreadable=not self.retry_failed)
         same: list[bytes] = []
         rest: list[os.DirEntry[bytes]] = []
         for entry in os.scandir(os.fsencode(folder)):
@@ -91,21 +107,23 @@ class Walk:
                     raise  # a disk that does not answer loses no photo: its folder counts as closed
                 continue
             stamp = (entry.name, of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns)
-            if stamp in unchanged:
+            if stamp in known:
                 same.append(entry.name)
             else:
                 rest.append(entry)
         rest.sort(key=lambda entry: entry.name)
         below = [Path(os.fsdecode(entry.path)) for entry in rest if _is_folder(entry)]
-        seen = self._compared(folder, same, rest)
-        self.seen += seen.unchanged + len(seen.others)
+        rest = [entry for entry in rest if is_photo_name(os.fsdecode(entry.name)) and _is_file(entry)]
+        if rest or self.by_name or len(same) < len(known):
+            seen = self._compared(folder, same, rest)
+        else:
+            seen = SeenFolder(len(same), [], [])
+            if same and looks:
+                self.whole[os.fsencode(folder)] = KnownFolder(len(same), looks)
         return seen, below
 
     def _compared(self, folder: Path, same: list[bytes], rest: list[os.DirEntry[bytes]]) -> SeenFolder:
         """What the catalog knows of a folder's photos, looked up where something is new, gone or to be named."""
-        rest = [entry for entry in rest if is_photo_name(os.fsdecode(entry.name)) and _is_file(entry)]
-        if not (rest or self.by_name) and len(same) == self.catalog.photos.count_in(folder):
-            return SeenFolder(len(same), [], [])
         known = self.catalog.photos.in_folder(folder)
         named = [known.pop(name) for name in same]
         others = []
@@ -137,6 +155,24 @@ def stamp_of(status: os.stat_result) -> FileStamp:
     """The change key of a file."""
     values = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return FileStamp(*map(signed, values))
+
+
+def appearance(folder: Path) -> tuple[bytes | None, list[Path]]:
+    """What changes with the name or the change key of anything in a folder; and the folders in it, in name order.
+
+    None where not everything can be looked at.
+    """
+    stamps, below = [], []
+    try:
+        for entry in os.scandir(os.fsencode(folder)):
+            of = entry.stat(follow_symlinks=False)
+            stamps.append((entry.name, of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns))
+            if entry.is_dir(follow_symlinks=False) and _is_folder(entry):
+                below.append(entry.path)
+    except OSError:
+        return None, []
+    content = marshal.dumps((_RULES, stamps), 2)  # later versions of marshal write equal values differently
+    return hashlib.sha256(content).digest(), [Path(os.fsdecode(path)) for path in sorted(below)]
 
 
 def settled(stamp: FileStamp, started_ns: int) -> FileStamp:

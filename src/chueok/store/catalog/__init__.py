@@ -12,6 +12,7 @@ from typing import Any
 from chueok.store.catalog.calibrations import Calibrations
 from chueok.store.catalog.database import Database
 from chueok.store.catalog.faces import Faces, KnownPicture
+from chueok.store.catalog.folders import Folders, KnownFolder
 from chueok.store.catalog.migrations import MIGRATIONS, Migration
 from chueok.store.catalog.people import People
 from chueok.store.catalog.photos import FileStamp, FoundPhoto, KnownPhoto, Photos, Unreadable
@@ -21,6 +22,7 @@ __all__ = [
     "Catalog",
     "FileStamp",
     "FoundPhoto",
+    "KnownFolder",
     "KnownPhoto",
     "KnownPicture",
     "Unreadable",
@@ -39,6 +41,7 @@ class Catalog:
         self._db = Database(path, migrations)
         self.faces = Faces(self._db)
         self.photos = Photos(self._db, self.faces)
+        self.folders = Folders(self._db)
         self.people = People(self._db, self.faces)
         self.calibrations = Calibrations(self._db)
 

@@ -136,4 +136,21 @@ create table calibrated_rates (
 )
 """
 
-MIGRATIONS: Sequence[Migration] = (m001_photos_faces_people, m002_calibrations)
+
+def m003_folders(connection: sqlite3.Connection) -> None:
+    """Folders whose photos were all found unchanged; any change to what is known of one of them forgets its folder."""
+    for statement in _M003:
+        connection.execute(statement)
+
+
+_M003 = (
+    "create table folders (path blob primary key, photos integer not null, looks blob not null)",
+    "create trigger photo_added after insert on photos"
+    " begin delete from folders where path = new.folder; end",
+    "create trigger photo_changed after update on photos"
+    " begin delete from folders where path in (old.folder, new.folder); end",
+    "create trigger photo_forgotten after delete on photos"
+    " begin delete from folders where path = old.folder; end",
+)
+
+MIGRATIONS: Sequence[Migration] = (m001_photos_faces_people, m002_calibrations, m003_folders)

@@ -109,23 +109,22 @@ class Photos:
             for path, photos, missing, failed, faces in rows
         ]
 
-    def stamps_in(self, folder: Path, *, unreadable: bool) -> set[tuple[bytes, int, int, int, int, int]]:
-        """Name and FileStamp of the photos directly inside a folder that are not missing, for a walk to compare with.
+    def stamps_in(
+        self, folder: Path, *, unreadable: bool
+    ) -> set[tuple[bytes, int | None, int, int, int, int]]:
+        """Name and FileStamp of every known photo directly inside a folder, for a walk to compare with.
 
-        unreadable: those that could not be read too.
+        Those that are missing, or could not be read unless `unreadable` ones are wanted, have no device and agree with
+        no file.
         """
         return set(
             self._db.rows(
-                "select name, device, inode, size, mtime_ns, ctime_ns from photos"
-                " where folder = ? and not missing and (? or picture_id is not null)",
-                os.fsencode(folder),
+                "select name, case when not missing and (? or picture_id is not null) then device end,"
+                " inode, size, mtime_ns, ctime_ns from photos where folder = ?",
                 unreadable,
+                os.fsencode(folder),
             )
         )
-
-    def count_in(self, folder: Path) -> int:
-        """How many photos are known directly inside a folder, the missing ones too."""
-        return int(self._db.value("select count(*) from photos where folder = ?", os.fsencode(folder)))
 
     def in_folder(self, folder: Path) -> dict[bytes, KnownPhoto]:
         """The known photos directly inside a folder, by file name."""

@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 import struct
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -51,7 +52,9 @@ def write(path: Path, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> I
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 file.seek(0)
                 content = _content(file, os.fstat(descriptor).st_size)
-            return IndexStamp(_digest(content), len(content), len(ids), vectors.shape[1], LAYOUT)
+            return IndexStamp(
+                _digest(content), len(content), len(ids), vectors.shape[1], LAYOUT, zlib.crc32(content.data)
+            )
     except OSError as error:
         raise OperationFailed(refusal(path, error)) from error
 
