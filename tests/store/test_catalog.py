@@ -240,9 +240,16 @@ def test_what_goes_wrong_beside_the_check_counts_only_in_a_whole_catalog(
     def fail() -> None:
         raise ValueError("no bytes")
 
+    def stop() -> None:
+        raise KeyboardInterrupt
+
     with pytest.raises(ValueError, match="no bytes"):
         catalog.check(fail)
-    monkeypatch.setattr(catalog._db, "_damage", lambda: iter([CatalogDamaged("row 3 missing")]))
+    with pytest.raises(KeyboardInterrupt):
+        catalog.check(stop)
+    monkeypatch.setattr(
+        catalog._db, "_look_for_damage", lambda found: found.append(CatalogDamaged("row 3 missing"))
+    )
     for meanwhile in (fail, lambda: None):
         with pytest.raises(CatalogDamaged, match="row 3 missing"):
             catalog.check(meanwhile)

@@ -90,10 +90,10 @@ class Database:
         meanwhile: called beside it, on the other core; it can ask, but not change anything. What it raises is raised
         when the catalog is whole, and else taken for a consequence of the damage.
         """
-        found: list[ChueokError] = []
-        thread = threading.Thread(target=lambda: found.extend(self._damage()))
-        self._db.execute("pragma query_only=on")
+        found: list[Exception] = []
+        thread = threading.Thread(target=self._look_for_damage, args=[found])
         thread.start()
+        self._db.execute("pragma query_only=on")
         try:
             meanwhile()
         except Exception:
@@ -106,17 +106,17 @@ class Database:
         if found:
             raise found[0]
 
-    def _damage(self) -> Iterator[ChueokError]:
-        """What a thread of its own, and so a connection of its own, finds wrong with the file."""
+    def _look_for_damage(self, found: list[Exception]) -> None:
+        """What `check` does in a thread of its own, and so on a connection of its own."""
         try:
             with _explained(self.path), closing(self._another()) as connection:
                 connection.execute("pragma trusted_schema=off")
                 (verdict,) = connection.execute("pragma quick_check(1)").fetchone()
-        except ChueokError as error:
-            yield error
+        except Exception as error:  # noqa: BLE001 it is raised by `check`
+            found.append(error)
         else:
             if verdict != "ok":
-                yield CatalogDamaged(damaged(self.path, verdict))
+                found.append(CatalogDamaged(damaged(self.path, verdict)))
 
     def close(self) -> None:
         """Close the file; nothing is written that was not committed."""
