@@ -21,7 +21,7 @@ PHOTO_SUFFIXES = frozenset(
         *("jp2", "j2k", "jpx", "heic", "heif", "hif", "avif"),
     )
 )
-_RULES = sorted(PHOTO_SUFFIXES)  # what makes a folder's appearance out of date when it changes
+Stamp = tuple[bytes, int, int, int, int, int]  # a name, and the numbers of a FileStamp as the system has them
 SETTLE_NS = (
     2_000_000_000  # a file written this close to the scan may change again within the clock's resolution
 )
@@ -57,28 +57,22 @@ class Walk:
     by_name: bool = False  # name unchanged photos too
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     missing: list[KnownPhoto] = field(default_factory=list)
-    whole: dict[bytes, KnownFolder] = field(
-        default_factory=dict
-    )  # as the catalog knows them, to be remembered
+    whole: dict[bytes, KnownFolder] = field(default_factory=dict)  # found unchanged photo by photo
     seen: int = 0
 
     def folders(self) -> Iterator[SeenFolder]:
         """Every folder at or below the root, in name order."""
         visited: set[Path] = set()
         pending = [self.root]
-        by_folder = not (self.retry_failed or self.by_name)  # else unchanged photos are looked at too
-        known = self.catalog.folders.whole() if by_folder else {}
+        known = self.catalog.folders.whole() if self._by_folder else {}
         while pending:
             folder = pending.pop()
             if self.skip(folder):
                 continue
             visited.add(folder)
             try:
-                looks, below = appearance(folder) if by_folder else (None, [])
-                if (before := known.get(os.fsencode(folder))) and before.looks == looks:
-                    found = SeenFolder(before.photos, [], [])
-                else:
-                    found, below = self._look_into(folder, looks)
+                before = known.get(os.fsencode(folder))
+                found, below = (before and _as_before(folder, before)) or self._look_into(folder)
             except OSError as error:
                 self.unreadable.append((folder, error.strerror or str(error)))
                 continue  # what cannot be looked into is not missing
@@ -87,12 +81,15 @@ class Walk:
             yield found
         self._note_vanished_folders(visited)
 
-    def _look_into(self, folder: Path, looks: bytes | None) -> tuple[SeenFolder, list[Path]]:
-        """The photos of a folder, and the folders in it. Most photos need one look at a set: no path, no record.
+    @property
+    def _by_folder(self) -> bool:
+        """Whether unchanged photos need not be looked at one by one."""
+        return not (self.retry_failed or self.by_name)
 
-        looks: its appearance, taken before: what changes meanwhile is not in it.
-        """
+    def _look_into(self, folder: Path) -> tuple[SeenFolder, list[Path]]:
+        """The photos of a folder, and the folders in it. Most photos need one look at a set: no path, no record."""
         known = self.catalog.photos.stamps_in(folder, unreadable=not self.retry_failed)
+        stamps: list[Stamp] = []
         same: list[bytes] = []
         rest: list[os.DirEntry[bytes]] = []
         for entry in os.scandir(os.fsencode(folder)):
@@ -107,6 +104,7 @@ class Walk:
                     raise  # a disk that does not answer loses no photo: its folder counts as closed
                 continue
             stamp = (entry.name, of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns)
+            stamps.append(stamp)
             if stamp in known:
                 same.append(entry.name)
             else:
@@ -118,8 +116,8 @@ class Walk:
             seen = self._compared(folder, same, rest)
         else:
             seen = SeenFolder(len(same), [], [])
-            if same and looks:
-                self.whole[os.fsencode(folder)] = KnownFolder(len(same), looks)
+            if same and self._by_folder:
+                self.whole[os.fsencode(folder)] = KnownFolder(len(same), _looks(stamps))
         return seen, below
 
     def _compared(self, folder: Path, same: list[bytes], rest: list[os.DirEntry[bytes]]) -> SeenFolder:
@@ -157,11 +155,8 @@ def stamp_of(status: os.stat_result) -> FileStamp:
     return FileStamp(*map(signed, values))
 
 
-def appearance(folder: Path) -> tuple[bytes | None, list[Path]]:
-    """What changes with the name or the change key of anything in a folder; and the folders in it, in name order.
-
-    None where not everything can be looked at.
-    """
+def _as_before(folder: Path, known: KnownFolder) -> tuple[SeenFolder, list[Path]] | None:
+    """The photos of a folder, and the folders in it, if it looks as it did when all its photos were unchanged."""
     stamps, below = [], []
     try:
         for entry in os.scandir(os.fsencode(folder)):
@@ -170,9 +165,16 @@ def appearance(folder: Path) -> tuple[bytes | None, list[Path]]:
             if entry.is_dir(follow_symlinks=False) and _is_folder(entry):
                 below.append(entry.path)
     except OSError:
-        return None, []
-    content = marshal.dumps((_RULES, stamps), 2)  # later versions of marshal write equal values differently
-    return hashlib.sha256(content).digest(), [Path(os.fsdecode(path)) for path in sorted(below)]
+        return None
+    if _looks(stamps) != known.looks:
+        return None
+    return SeenFolder(known.photos, [], []), [Path(os.fsdecode(path)) for path in sorted(below)]
+
+
+def _looks(stamps: list[Stamp]) -> bytes:
+    """A hash of all that lies in a folder, as it is listed, and of what is taken for a photo."""
+    content = sorted(PHOTO_SUFFIXES), stamps
+    return hashlib.sha256(marshal.dumps(content, 2)).digest()  # later versions write equal values differently
 
 
 def settled(stamp: FileStamp, started_ns: int) -> FileStamp:
