@@ -256,7 +256,7 @@ class Library:
             self.catalog.faces.vectors(self.model_id) if index is None else (index.ids(), index.vectors())
         )
         stamp = table.write(self.index_path, ids, vectors)
-        for of_before in self.folder.glob("faces-*.hnsw*"):
+        for of_before in (*self.folder.glob("faces-*.hnsw*"), *self.folder.glob("faces-*.codes*")):
             of_before.unlink()
         stamp = dataclasses.replace(stamp, ids_sum=scattered_sum(ids))
         self.catalog.set_index_stamp(self.model_id, dataclasses.asdict(stamp))

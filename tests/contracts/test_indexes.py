@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from chueok.store.index.base import VectorIndex
+from chueok.store.index.coded import CodedIndex, Tuning
 from chueok.store.index.exact import ExactIndex
-from chueok.store.index.hnsw import HnswIndex, Tuning
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 MakeIndex = Callable[[int], VectorIndex]
 
-# asks the graph whenever it holds enough vectors, where the default compares a few tens of thousands
-EAGER = Tuning(exact_below=0, effort=64)
+# asks the codes whenever they can say anything, where the default compares tens of thousands
+EAGER = Tuning(exact_below=0)
 ENGINES: dict[str, MakeIndex] = {
     "exact": ExactIndex,
-    "hnsw": HnswIndex,
-    "hnsw-eager": lambda dimension: HnswIndex(dimension, EAGER),
+    "coded": CodedIndex,
+    "coded-eager": lambda dimension: CodedIndex(dimension, EAGER),
 }
 
 
@@ -233,10 +233,10 @@ def test_the_most_similar_of_small_sets_are_those_of_plain_arithmetic(
 
 
 def test_the_most_similar_of_thousands_are_the_oracles(make: MakeIndex) -> None:
-    vectors = some_people(3000, 24)
+    vectors = some_people(8000, 24)
     index, oracle = make(24), ExactIndex(24)
     for one in (index, oracle):
-        one.add(np.arange(3000), vectors)
+        one.add(np.arange(8000), vectors)
     hits = 0
     for query in some_people(12, 24, seed=0):
         hits += np.isin(index.nearest(query, 20)[0], oracle.nearest(query, 20)[0]).sum()

@@ -199,14 +199,14 @@ def test_a_library_of_before_there_were_tables_answers_and_is_brought_up(
     stamp = {"sha256": "ab", "bytes": 700, "count": 5, "dimension": 128, "layout": "hnswlib-0.8/ip"}
     family.catalog.set_index_stamp(family.model_id, stamp)
     family.index_path.unlink()
-    for name in ("faces-1.hnsw", "faces-1.hnsw.0123.partial"):
+    for name in ("faces-1.hnsw", "faces-1.hnsw.0123.partial", "faces-1.codes"):
         (family.folder / name).write_bytes(b"vectors")
     with open_fake() as library:
         result = find(library, Query(expression="mom"))
         assert (result.matches, result.notes) == (before, [])
         list(scan(library))
         assert library.load_index()[1] == "ready"
-        assert not list(library.folder.glob("*hnsw*"))
+        assert not [*library.folder.glob("*hnsw*"), *library.folder.glob("*codes*")]
 
 
 def test_faces_of_another_number_or_kind_make_the_table_stale(family: Library) -> None:

@@ -17,7 +17,7 @@ HEAVY = (
     "facenet_pytorch",
     "onnxruntime",
     "onnx",
-    "hnswlib",
+    "faiss",
     "numpy",
     "PIL",
     "rich.table",

@@ -15,7 +15,7 @@ WATCHED = (
     "facenet_pytorch",
     "onnxruntime",
     "onnx",
-    "hnswlib",
+    "faiss",
     "PIL",
     "numpy",
     "rich",

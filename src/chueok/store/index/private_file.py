@@ -12,13 +12,17 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chueok.errors import IndexDamaged
 
-INDEX_FILES = (
-    "faces-*.table*",
-    "faces-*.hnsw*",
-)  # in a library; hnsw: what was kept before there were tables
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+INDEX_FILES = ("faces-*.table*", "faces-*.codes*", "faces-*.hnsw*")
+"""In a library. codes: what a Python program may keep beside the table (coded.py); hnsw: what was kept before there
+were tables."""
 PARTIAL = ".partial"  # end of the name of a file being written
 _PIECE = 2**18  # bytes read at a time: they stay in the processor's cache until they are summed
 PRIVATE = stat.S_IRUSR | stat.S_IWUSR  # a face is nobody else's business
@@ -125,7 +129,29 @@ def remove_leftovers(path: Path) -> None:
             _unlink(leftover)
 
 
-def open_at_once(path: str, flags: int) -> int:
+def read_whole(path: Path, stamp: IndexStamp, layout: str) -> NDArray[np.uint8]:
+    """All bytes of a file as long as the stamped one: (stamp.bytes,) uint8. What they are is for the caller to verify.
+
+    Raises IndexDamaged: for another layout, and for what is no file, cannot be read or has another length.
+    """
+    import numpy as np
+
+    if stamp.layout != layout:
+        raise damaged(path, f"has the layout {stamp.layout}, not {layout}")
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size != stamp.bytes:
+                raise damaged(path, f"is not the file of {stamp.bytes} bytes that was saved")
+            content = np.empty(stamp.bytes, np.uint8)
+            if file.readinto(content.data) != stamp.bytes:
+                raise damaged(path, "became shorter while it was read")
+    except OSError as error:
+        raise damaged(path, f"cannot be read ({error.strerror})") from error
+    return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
     """An opener that does not wait for a writer when someone put a FIFO there."""
     return os.open(path, flags | os.O_NONBLOCK)
 
@@ -134,7 +160,7 @@ def is_as_saved(path: Path, stamp: IndexStamp) -> bool:
     """Whether a file has the bytes it was saved with, without opening it as an index: a piece at a time, no numpy."""
     checksum = size = 0
     try:
-        with open(path, "rb", buffering=0, opener=open_at_once) as file:
+        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return False
             while piece := file.read(_PIECE):

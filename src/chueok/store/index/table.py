@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from chueok.store.index.exact import ExactIndex
 from chueok.store.index.private_file import (
     IndexStamp,
     damaged,
-    open_at_once,
+    read_whole,
     refusal,
     remove_leftovers,
     replacement,
@@ -51,47 +50,31 @@ def write(path: Path, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> I
             os.fsync(descriptor)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 file.seek(0)
-                content = _content(file, os.fstat(descriptor).st_size)
-            return IndexStamp(
-                _digest(content), len(content), len(ids), vectors.shape[1], LAYOUT, zlib.crc32(content.data)
-            )
+                content = np.frombuffer(file.read(), np.uint8)
+            crc32 = zlib.crc32(content.data)
+            return IndexStamp(digest(content), len(content), len(ids), vectors.shape[1], LAYOUT, crc32)
     except OSError as error:
         raise OperationFailed(refusal(path, error)) from error
 
 
 def read(path: Path, stamp: IndexStamp) -> ExactIndex:
     """The vectors of the file that got this stamp, as they lie in it. Raises IndexDamaged for any other file."""
-    if stamp.layout != LAYOUT:
-        raise damaged(path, f"has the layout {stamp.layout}, not {LAYOUT}")
-    try:
-        with open(path, "rb", opener=open_at_once) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size != stamp.bytes:
-                raise damaged(path, f"is not the file of {stamp.bytes} bytes that was saved")
-            content = _content(file, stamp.bytes)
-    except OSError as error:
-        raise damaged(path, f"cannot be read ({error.strerror})") from error
+    content = read_whole(path, stamp, LAYOUT)
     ids_end = _HEADER.size + 8 * stamp.count
-    if len(content) != ids_end + 4 * stamp.count * stamp.dimension or _digest(content) != stamp.sha256:
+    if len(content) != ids_end + 4 * stamp.count * stamp.dimension or digest(content) != stamp.sha256:
         raise damaged(path, "was changed since it was saved")
     ids = content[_HEADER.size : ids_end].view(np.int64)
     return ExactIndex.over(ids, content[ids_end:].view(np.float32).reshape(-1, stamp.dimension))
 
 
-def _content(file: BinaryIO, size: int) -> NDArray[np.uint8]:
-    """So many bytes of an open file, fewer where there are no more."""
-    content = np.empty(size, np.uint8)
-    return content[: file.readinto(content.data)]  # type: ignore[attr-defined]  # buffered files have it
-
-
-def _digest(content: NDArray[np.uint8]) -> str:
+def digest(content: NDArray[np.uint8]) -> str:
     """The SHA-256 of the sums of all pages, in hex: no flipped bit and no torn or swapped page stays unnoticed.
 
-    What lies in a table, unlike in hnswlib's file, cannot make its reader crash: this looks for failing disks, not for
+    What lies in a table, unlike in faiss's codes, cannot make its reader crash: this looks for failing disks, not for
     forgers.
     """
     whole = len(content) // (8 * _PAGE) * 8 * _PAGE
     pages = content[:whole].view(np.uint64).reshape(-1, _PAGE).sum(axis=1, dtype=np.uint64)
-    digest = hashlib.sha256(pages.data)
-    digest.update(content[whole:].data)
-    return digest.hexdigest()
+    summed = hashlib.sha256(pages.data)
+    summed.update(content[whole:].data)
+    return summed.hexdigest()
