@@ -28,7 +28,7 @@ MATERIAL = Path(os.environ.get("CHUEOK_TEST_DATA", Path(__file__).parents[2] / "
 WAYS: dict[str, dict[str, Any]] = {
     "default": {},
     "fast": FAST,
-    "full": {"detector_size": 0, "detector_min_face": 20, "detector_candidate": 0.6},
+    "full": {"detector_size": 0, "detector_min_face": 20},
 }
 ALBUMS = ("leaders", "azure_family", "compreface", "kpop_events")
 

@@ -39,7 +39,10 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    theirs, ours = MTCNN(keep_all=True, min_face_size=20), open_detector(load_settings().cache, SURE)
+    theirs, ours = (
+        MTCNN(keep_all=True, min_face_size=20),
+        open_detector(load_settings().cache, SURE, as_published=True),
+    )
     photos = sorted(path for path in MATERIAL.rglob("photos/*") if path.is_file())[:: options.every]
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
     faces = differences = 0

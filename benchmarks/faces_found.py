@@ -67,7 +67,7 @@ class Tally:
 def contenders() -> dict[str, Settings]:
     """The settings compared, the reference's own first."""
     default = load_settings(defaults())
-    exact = replace(default, detector_size=0, detector_min_face=20, detector_candidate=0.6)
+    exact = replace(default, detector_size=0, detector_min_face=20)
     return {"full": exact, "default": default, "--fast": replace(default, **FAST)}
 
 

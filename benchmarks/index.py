@@ -31,10 +31,10 @@ MATERIAL = Path(os.environ.get("CHUEOK_TEST_DATA", HERE.parent.parent / "shared"
 SOURCE_ALBUMS = ("kpop_events", "leaders", "compreface")
 CHUEOK = [str(Path(sys.executable).with_name("chueok"))]
 # What the script asks of MTCNN: chueok then computes the same, and finds the same faces (benchmarks/detection.py)
-AS_THE_SCRIPT = ["--detector-size", "full", "--min-face", "20"], (("CHUEOK_DETECTOR_CANDIDATE", "0.6"),)
-WAYS: dict[str, tuple[list[str], tuple[tuple[str, str], ...]]] = {
-    "": ([], ()),
-    " --fast": (["--fast"], ()),
+AS_THE_SCRIPT = ["--detector-size", "full", "--min-face", "20"]
+WAYS = {
+    "": [],
+    " --fast": ["--fast"],
     " --detector-size full": AS_THE_SCRIPT,
 }
 # The least that can be done with a photo: libjpeg's own shrinking while it decodes, as far as detection allows
@@ -59,7 +59,6 @@ class Contender:
     command: list[str]
     photos: int = 0  # 0: a command that answers, without a rate
     fresh: Path | None = None  # removed before every run
-    settings: tuple[tuple[str, str], ...] = ()  # environment variables
 
 
 # ---- the photos ----------------------------------------------------------------------------------
@@ -112,7 +111,7 @@ def time_once(contender: Contender, environment: dict[str, str]) -> Run:
     if contender.fresh:
         shutil.rmtree(contender.fresh, ignore_errors=True)
     try:
-        return measure(contender.command, environment | dict(contender.settings))
+        return measure(contender.command, environment)
     except subprocess.CalledProcessError as error:
         sys.exit(f"{contender.name}: {error}\n{error.stderr}")
 
@@ -136,10 +135,10 @@ def contenders(one: Path, web_photos: Path, phone_photos: Path) -> list[Contende
         count = len(list(album.iterdir()))
         script = [sys.executable, "-m", "benchmarks.baseline", person, str(album)]
         found.append(Contender(f"script, {name}", script, count))
-        for way, (flags, settings) in WAYS.items():
+        for way, flags in WAYS.items():
             library = state / f"fresh-{name}"
             command = [*CHUEOK, "index", str(album), "--library", str(library), "-q", *flags]
-            found.append(Contender(f"chueok index{way}, {name}", command, count, library, settings))
+            found.append(Contender(f"chueok index{way}, {name}", command, count, library))
         found.append(
             Contender(f"python: draft decoding, {name}", [sys.executable, "-c", DECODE, str(album)], count)
         )

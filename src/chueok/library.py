@@ -250,7 +250,8 @@ class Library:
         from chueok.store.index import table
 
         index, state = self.load_index()
-        if state == "ready":
+        before = self.catalog.index_stamp(self.model_id) or {}
+        if state == "ready" and before.get("crc32") is not None:  # stamps of before 2026-11-22 have none
             return
         ids, vectors = (
             self.catalog.faces.vectors(self.model_id) if index is None else (index.ids(), index.vectors())

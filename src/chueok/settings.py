@@ -39,9 +39,6 @@ class Settings:
     # shorter side of the smallest face looked for, in pixels of a photo of that size: 2.2 % of the long side; nine in
     # ten of those down to 1.6 % are found all the same (docs/performance.md)
     detector_min_face: int = 28
-    # probability the first network must give what the second looks at; 0.6, as published, takes a tenth longer and
-    # finds no more (docs/performance.md)
-    detector_candidate: float = 0.7
     detector_probability: float = (
         0.95  # faces below are not learned: MTCNN's doubtful boxes are mostly hands and leaves
     )
@@ -116,7 +113,6 @@ _LIMITS = {
     "threshold": (-1, 1),
     "far": (1e-9, 1),
     "detector_min_face": (12, math.inf),  # P-Net's window
-    "detector_candidate": (0.01, 0.99),
     "detector_probability": (0, 1),
     "photo_seconds": (1, math.inf),
 }

@@ -53,7 +53,7 @@ def test_only_the_workshop_imports_torch() -> None:
     }
     compilers = {"compile.py", "export.py", "mobilefacenet.py", "mtcnn.py", "networks.py"}
     trainers = {"checkpoint.py", "distill.py", "graduate.py", "students.py", "training.py", "views.py"}
-    trainers |= {"filters.py", "prune.py"}
+    trainers |= {"filters.py", "prune.py", "learn.py", "network.py"}
     assert importers == compilers | trainers
 
 

@@ -16,7 +16,7 @@ from chueok.vision.models.registry import BUILT_IN
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 
 
-def test_a_wheel_carries_the_packaged_model(tmp_path: Path) -> None:
+def test_a_wheel_carries_the_packaged_networks(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -27,8 +27,7 @@ def test_a_wheel_carries_the_packaged_model(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if "/weights/" in name]
         card = BUILT_IN["lite"]
-        assert sorted(names) == [
-            f"chueok/vision/models/weights/{name}" for name in sorted([card.file, "lite.md"])
-        ]
+        files = [card.file, "lite.md", "proposals.md", "proposals.onnx"]
+        assert sorted(names) == [f"chueok/vision/models/weights/{name}" for name in sorted(files)]
         network = archive.read(f"chueok/vision/models/weights/{card.file}")
     assert (len(network), hashlib.sha256(network).hexdigest()) == (card.size, card.sha256)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -248,11 +251,31 @@ def test_what_goes_wrong_beside_the_check_counts_only_in_a_whole_catalog(
     with pytest.raises(KeyboardInterrupt):
         catalog.check(stop)
     monkeypatch.setattr(
-        catalog._db, "_look_for_damage", lambda found: found.append(CatalogDamaged("row 3 missing"))
+        catalog._db, "_look_for_damage", lambda _, found: found.append(CatalogDamaged("row 3 missing"))
     )
     for meanwhile in (fail, lambda: None):
         with pytest.raises(CatalogDamaged, match="row 3 missing"):
             catalog.check(meanwhile)
+    catalog.start_scan(NOW)
+
+
+def test_ctrl_c_ends_a_long_check_at_once(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = "with recursive n (i) as (select 1 union all select i + 1 from n) select count(*) from n"
+    begun = threading.Event()
+
+    def look(connection: sqlite3.Connection, found: list[Exception]) -> None:
+        begun.set()
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute(endless)
+
+    def stop() -> None:
+        begun.wait()
+        time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(catalog._db, "_look_for_damage", look)
+    with pytest.raises(KeyboardInterrupt):
+        catalog.check(stop)
     catalog.start_scan(NOW)
 
 

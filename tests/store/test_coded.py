@@ -133,6 +133,20 @@ def test_without_faiss_few_faces_are_answered_and_many_say_what_to_install(
     assert answers(CodedIndex.over(few)) == answers(few)
     with pytest.raises(UsageError, match=r"pip install 'chueok\[faiss\]'"):
         CodedIndex.over(oracle)
+    growing = CodedIndex(32, Tuning(exact_below=FEWEST))
+    with pytest.raises(UsageError, match="needs faiss"):
+        growing.add(np.arange(FEWEST), faces(FEWEST, 32))
+    assert len(growing) == 0  # so that it can be said again once faiss is there
+
+
+def test_codes_that_are_no_help_are_not_learned_again_for_every_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = CodedIndex.over(exactly(faces(4000, 320)), EAGER)
+    learned: list[int] = []
+    monkeypatch.setattr(index, "_learn", lambda: learned.append(len(index)))
+    index.add(np.array([4000]), faces(1, 320, seed=3))
+    assert learned == []
+    index.add(np.arange(4001, 8001), faces(4000, 320, seed=4))
+    assert learned == [8001]
 
 
 # ---- its file -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Our MTCNN finds what facenet_pytorch's finds."""
+"""The cascade with P-Net finds what facenet_pytorch's finds; with chueok's own proposals, the same people."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tests.vision import portraits
 
-from chueok.errors import UsageError
+from chueok.errors import ModelInvalid, UsageError
 from chueok.records import Detection
-from chueok.vision import detect
-from chueok.vision.detect import MtcnnDetector, detector_is_compiled, open_detector
-from chueok.vision.means import Means
+from chueok.vision import detect, pnet, proposals
+from chueok.vision.candidates import as_probability
+from chueok.vision.detect import CascadeDetector, detector_is_compiled, open_detector
 from chueok.vision.models.compile import compiled
 from chueok.vision.runtime import open_session
 
@@ -34,8 +34,13 @@ SIDE = 800  # pixels; tests must stay short. `python -m benchmarks.detection` co
 
 
 @pytest.fixture(scope="module")
-def detector(networks_cache: Path) -> MtcnnDetector:
-    return open_detector(networks_cache, probability=0.7)
+def detector(networks_cache: Path) -> CascadeDetector:
+    return open_detector(networks_cache, probability=0.7, as_published=True)
+
+
+@pytest.fixture(scope="module")
+def quick(networks_cache: Path) -> CascadeDetector:
+    return open_detector(networks_cache)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +75,7 @@ def as_rows(faces: list[Detection]) -> NDArray[np.float64]:
     return np.array(rows).reshape(-1, 15)
 
 
-def assert_parity(detector: MtcnnDetector, reference: Any, image: NDArray[np.uint8]) -> None:
+def assert_parity(detector: CascadeDetector, reference: Any, image: NDArray[np.uint8]) -> None:
     boxes, probabilities, landmarks = reference.detect(Image.fromarray(image), landmarks=True)
     expected = np.hstack([boxes, np.vstack(probabilities), landmarks.reshape(-1, 10)]).astype(float)
     np.testing.assert_allclose(as_rows(detector.detect(image)), expected, atol=0.01, rtol=0)
@@ -78,14 +83,14 @@ def assert_parity(detector: MtcnnDetector, reference: Any, image: NDArray[np.uin
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_faces_are_those_of_facenet_pytorch(
-    detector: MtcnnDetector, reference: Any, shared: Path, name: str
+    detector: CascadeDetector, reference: Any, shared: Path, name: str
 ) -> None:
     assert_parity(detector, reference, load(shared / "albums" / name))
 
 
 @pytest.mark.parametrize("portrait", [portraits.GRACE_HOPPER, portraits.EILEEN_COLLINS])
 def test_faces_are_those_of_facenet_pytorch_on_every_machine(
-    detector: MtcnnDetector, reference: Any, portrait: Path
+    detector: CascadeDetector, reference: Any, portrait: Path
 ) -> None:
     assert_parity(detector, reference, load(portrait))
 
@@ -111,54 +116,96 @@ def test_rearranged_networks_compute_what_torch_does(
             *others, probabilities = getattr(reference, name)(torch.from_numpy(image))
         (got,) = session.run(None, {"image": image})
         np.testing.assert_allclose(got[:, :-1], np.concatenate(others, axis=1), atol=1e-5)
-        np.testing.assert_allclose(detect._probability(got[:, -1]), probabilities[:, 1], atol=1e-5)
+        np.testing.assert_allclose(as_probability(got[:, -1]), probabilities[:, 1], atol=1e-5)
 
 
 def test_a_doubtful_face_needs_a_low_probability(
-    detector: MtcnnDetector, networks_cache: Path, shared: Path
+    detector: CascadeDetector, networks_cache: Path, shared: Path
 ) -> None:
     image = load(shared / "albums" / PHOTOS[2])
     everyone = detector.detect(image)
-    sure = open_detector(networks_cache, probability=0.999).detect(image)
+    sure = open_detector(networks_cache, probability=0.999, as_published=True).detect(image)
     assert 0 < len(sure) < len(everyone)
     assert sure == [face for face in everyone if face.probability >= 0.999]
 
 
 def test_narrow_strips_find_the_same(
-    detector: MtcnnDetector, shared: Path, monkeypatch: pytest.MonkeyPatch
+    detector: CascadeDetector, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = load(shared / "albums" / PHOTOS[0])
     whole = as_rows(detector.detect(image))
-    monkeypatch.setattr(detect, "_STRIP_PIXELS", 1)
+    monkeypatch.setattr(pnet, "_STRIP_PIXELS", 1)
     np.testing.assert_allclose(as_rows(detector.detect(image)), whole, atol=0.01, rtol=0)
 
 
-def test_a_larger_smallest_face_is_looked_for_in_a_smaller_copy(
-    networks_cache: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", PHOTOS)
+def test_own_proposals_lead_to_the_same_faces(
+    detector: CascadeDetector, quick: CascadeDetector, shared: Path, name: str
 ) -> None:
-    image = np.asarray(Image.fromarray(load(shared / "albums" / PHOTOS[0])).resize((1600, 1067)))
-    detector = open_detector(networks_cache)
-    whole = [face for face in detector.detect(image) if face.box.size >= 40]
-    searched: list[tuple[int, ...]] = []
+    image = load(shared / "albums" / name)
+    expected = [face for face in detector.detect(image, 28) if face.probability >= 0.99]
+    found = quick.detect(image, 28)
+    assert len(expected) > 0
+    for face in expected:
+        apart = [np.abs(np.subtract(face.landmarks, one.landmarks)).max() for one in found]
+        assert min(apart) < 0.3 * face.box.size  # one of them is half outside
 
-    def recorded(picture: NDArray[np.uint8]) -> Means:
-        searched.append(picture.shape)
-        return Means(picture)
 
-    monkeypatch.setattr(detect, "Means", recorded)
-    found = [face for face in detector.detect(image, min_face=32) if face.box.size >= 40]
-    assert searched == [(534, 800, 3)]
-    assert len(found) == len(whole) > 0
-    from_the_left = [sorted(faces, key=lambda face: face.box.x) for faces in (found, whole)]
-    for ours, theirs in zip(*from_the_left, strict=True):
-        tolerance = 0.1 * theirs.box.size  # another pyramid
-        np.testing.assert_allclose(ours.landmarks, theirs.landmarks, atol=tolerance, rtol=0)
+@pytest.mark.parametrize("portrait", [portraits.GRACE_HOPPER, portraits.EILEEN_COLLINS])
+def test_own_proposals_lead_to_a_face_on_every_machine(
+    detector: CascadeDetector, quick: CascadeDetector, portrait: Path
+) -> None:
+    image = load(portrait)
+    (expected,), (found,) = detector.detect(image), quick.detect(image)
+    np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=0.1 * expected.box.size, rtol=0)
+
+
+def test_narrow_strips_propose_the_same(
+    quick: CascadeDetector, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = load(shared / "albums" / PHOTOS[0])
+    whole = as_rows(quick.detect(image))
+    monkeypatch.setattr(proposals, "_STRIP_PIXELS", 1)
+    assert len(whole) > 0
+    np.testing.assert_allclose(as_rows(quick.detect(image)), whole, atol=0.01, rtol=0)
+
+
+def test_a_crowd_is_found(quick: CascadeDetector) -> None:
+    with Image.open(portraits.GRACE_HOPPER) as portrait:
+        face = portrait.convert("RGB").crop((130, 30, 410, 310)).resize((44, 44), Image.Resampling.BOX)
+    crowd = np.tile(np.asarray(face), (18, 25, 1))
+    assert len(quick.detect(crowd, 24)) >= 0.95 * 18 * 25
+
+
+@pytest.mark.parametrize("side", [30, 60, 120, 250, 500])
+def test_a_face_of_any_size_is_proposed(quick: CascadeDetector, side: int) -> None:
+    picture = np.full((600, 800, 3), 90, np.uint8)
+    with Image.open(portraits.GRACE_HOPPER) as portrait:
+        face = portrait.convert("RGB").crop((130, 30, 410, 310)).resize((side, side), Image.Resampling.BOX)
+    picture[20 : 20 + side, 40 : 40 + side] = np.asarray(face)
+    (found,) = quick.detect(picture, 12)
+    assert 40 < found.box.x + found.box.width / 2 < 40 + side
+    assert 20 < found.box.y + found.box.height / 2 < 20 + side
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (19, 19), (20, 20), (21, 900), (11, 500), (300, 400)])
-def test_nobody_is_found_in_noise(detector: MtcnnDetector, shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("as_published", [True, False])
+def test_nobody_is_found_in_noise(networks_cache: Path, as_published: bool, shape: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    assert detector.detect(image) == []
+    assert open_detector(networks_cache, 0.7, as_published=as_published).detect(image) == []
+
+
+def test_damaged_weights_of_the_own_proposals_are_named(
+    networks_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = tmp_path / "proposals.onnx"
+    damaged.write_bytes(proposals.WEIGHTS.read_bytes()[:-1])
+    monkeypatch.setattr(proposals, "WEIGHTS", damaged)
+    with pytest.raises(ModelInvalid, match="is damaged: reinstall chueok"):
+        open_detector(networks_cache)
+    damaged.unlink()
+    with pytest.raises(ModelInvalid, match="cannot be read"):
+        open_detector(networks_cache)
 
 
 def test_too_small_a_face_is_a_usage_error(networks_cache: Path) -> None:

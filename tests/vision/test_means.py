@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from chueok.vision.decode import reduced
-from chueok.vision.means import Means, Sharp
+from chueok.vision.means import Means
 
 SIDES = st.integers(1, 40)
 
@@ -63,20 +62,3 @@ def test_sums_beyond_32_bits_wrap_harmlessly() -> None:
     image = np.full((4200, 4200, 3), 255, np.uint8)  # 4.5e9 per channel
     got = Means(image).cut(np.array([[0, 0, 4200, 4200], [4100, 4100, 4200, 4200]]), 24)
     np.testing.assert_array_equal(got, np.full((2, 3, 24, 24), np.float32(127.5 / 128)))
-
-
-def test_small_windows_are_cut_from_the_image_and_large_ones_from_its_smaller_copy() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (90, 121, 3), dtype=np.uint8)
-    coarse = reduced(image, 2)
-    sharp = Sharp(image, Means(coarse), 2)
-    small, large = [3, 5, 50, 52], [2, 4, 100, 88]
-    got = sharp.cut(np.array([small, large]), 24)
-    np.testing.assert_allclose(got[0], Means(image).cut(np.array([small]), 24)[0], atol=1e-6)
-    np.testing.assert_allclose(got[1], Means(coarse).cut(np.array([[1, 2, 50, 44]]), 24)[0], atol=1e-6)
-
-
-def test_a_window_at_the_edge_of_a_smaller_copy_stays_inside() -> None:
-    image = np.full((91, 121, 3), 200, np.uint8)
-    sharp = Sharp(image, Means(reduced(image, 2)), 2)
-    got = sharp.cut(np.array([[21, 0, 121, 91]]), 24)
-    np.testing.assert_allclose(got, (200 - 127.5) / 128, atol=1e-6)

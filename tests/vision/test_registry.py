@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import PROJECT
 from tests.vision.manifests import MANIFEST, MINE, SHA256, WEIGHTS, manifest
 
 from chueok.errors import ModelInvalid, ModelMissing, UsageError
@@ -25,17 +27,24 @@ from chueok.vision.models.registry import (
     verify,
     weights_path,
 )
+from chueok.vision.proposals import packaged_network
 
 # ---- built-in ----------------------------------------------------------------------------------
 
 
 def test_the_packaged_weights_are_exactly_what_their_card_says(tmp_path: Path) -> None:
     verify(BUILT_IN["lite"], tmp_path)
-    assert sorted(path.name for path in PACKAGED_WEIGHTS.iterdir()) == ["lite-int8.onnx", "lite.md"]
+    names = sorted(path.name for path in PACKAGED_WEIGHTS.iterdir())
+    assert names == ["lite-int8.onnx", "lite.md", "proposals.md", "proposals.onnx"]
+    assert len(packaged_network()) == (PACKAGED_WEIGHTS / "proposals.onnx").stat().st_size
 
 
-def test_the_packaged_card_names_the_packaged_hash() -> None:
-    assert BUILT_IN["lite"].sha256 in (PACKAGED_WEIGHTS / "lite.md").read_text(encoding="utf-8")
+def test_the_packaged_cards_name_the_packaged_hashes_and_sizes() -> None:
+    docs = (PROJECT / "docs" / "models.md").read_text(encoding="utf-8")
+    for name, card in (("lite-int8.onnx", "lite.md"), ("proposals.onnx", "proposals.md")):
+        data = (PACKAGED_WEIGHTS / name).read_bytes()
+        for text in (docs, (PACKAGED_WEIGHTS / card).read_text(encoding="utf-8")):
+            assert f"`{name}`, {len(data):,} bytes, sha256 {hashlib.sha256(data).hexdigest()}" in text
 
 
 def test_built_in_names_licences_and_sizes() -> None:

@@ -103,11 +103,12 @@ def test_a_tight_crop_is_read_with_its_face() -> None:
 
 
 @pytest.mark.weights
+@pytest.mark.parametrize("as_published", [True, False])
 @pytest.mark.parametrize("portrait", [GRACE_HOPPER, EILEEN_COLLINS])
 def test_a_tight_crop_of_a_face_shows_it_where_the_whole_photo_does(
-    networks_cache: Path, portrait: Path
+    networks_cache: Path, portrait: Path, as_published: bool
 ) -> None:
-    detector = open_detector(networks_cache)
+    detector = open_detector(networks_cache, as_published=as_published)
     with Image.open(portrait) as image:
         whole = np.array(image.convert("RGB"))
     known = detector.detect(whole)[0]
@@ -119,7 +120,9 @@ def test_a_tight_crop_of_a_face_shows_it_where_the_whole_photo_does(
         return float(np.abs(np.subtract(found.moved(left, top).landmarks, known.landmarks)).max() / box.width)
 
     (cramped,), (found,) = detector.detect(tight), find_faces(detector, tight)
-    assert error(found) < 0.04 < error(cramped)
+    assert error(found) < 0.04
+    if as_published:  # chueok's own first network needs no second look at these
+        assert error(cramped) > 0.04
 
 
 @pytest.mark.parametrize(

@@ -139,14 +139,6 @@ def resize(pixels: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
     return np.array(Image.fromarray(pixels).resize(target, Image.Resampling.HAMMING))  # a copy: writable
 
 
-def reduced(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Every factor x factor block averaged to one pixel: (h, w, 3) uint8 RGB, sides rounded up; factor: >= 1."""
-    import numpy as np
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(pixels).reduce(factor)) if factor > 1 else pixels
-
-
 # ---- decoding ------------------------------------------------------------------------------------
 
 

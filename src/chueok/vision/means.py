@@ -15,8 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_HALF = 127.5  # MTCNN's input is (pixel - 127.5) / 128
-_SPREAD = 128
+HALF = 127.5  # MTCNN's input is (pixel - 127.5) / 128
+SPREAD = 128
 _ROWS = 64  # summed at a time: numpy makes a copy of its answer, which for the whole image doubles the memory
 
 
@@ -63,33 +63,6 @@ class Means:
         return corners
 
 
-class Sharp:
-    """An image from which small windows are cut as they are, and large ones from a smaller copy of it."""
-
-    def __init__(self, image: NDArray[np.uint8], coarse: Means, factor: int) -> None:
-        """image: (h, w, 3) uint8 RGB; coarse: the same, every factor x factor block averaged to one pixel."""
-        self.height, self.width = image.shape[:2]
-        self._image, self._coarse, self._factor = image, coarse, factor
-
-    def cut(self, windows: NDArray[np.int64], size: int) -> NDArray[np.float32]:
-        """What `Means.cut` gives, exactly for windows smaller than factor * size."""
-        if self._factor == 1:
-            return self._coarse.cut(windows, size)
-        crops = np.empty((len(windows), 3, size, size), np.float32)
-        large = (windows[:, 2:] - windows[:, :2]).min(axis=1) >= self._factor * size
-        crops[large] = self._coarse.cut(_coarser(windows[large], self._factor), size)
-        for number in np.flatnonzero(~large):
-            left, top, right, bottom = windows[number]
-            window = Means(self._image[top:bottom, left:right])
-            crops[number] = window.cut(np.array([[0, 0, right - left, bottom - top]]), size)[0]
-        return crops
-
-
-def _coarser(windows: NDArray[np.int64], factor: int) -> NDArray[np.int64]:
-    """The windows (n, 4) in pixels of the smaller copy, which they may share with their neighbours."""
-    return np.hstack([windows[:, :2] // factor, -(-windows[:, 2:] // factor)])
-
-
 def _edges(spans: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the `size` output pixels of each span (n, 2: from, to) begin and end: two (n, size) arrays."""
     start, length = spans[:, :1], spans[:, 1:] - spans[:, :1]
@@ -104,6 +77,6 @@ def _normal(
     values = np.empty((len(sums), 3, *sums.shape[1:3]), np.float32)
     values[...] = sums.transpose(0, 3, 1, 2)
     values *= (1 / heights).astype(np.float32)[:, None, :, None]
-    values *= (1 / (_SPREAD * widths)).astype(np.float32)[:, None, None, :]
-    values -= np.float32(_HALF / _SPREAD)
+    values *= (1 / (SPREAD * widths)).astype(np.float32)[:, None, None, :]
+    values -= np.float32(HALF / SPREAD)
     return values

@@ -177,7 +177,7 @@ def open_reader(card: ModelCard, settings: Settings) -> PhotoReader:
     detector = open_detector(
         settings.cache,
         settings.detector_probability,
-        settings.detector_candidate,
+        as_published=settings.detector_size == 0,
         device=settings.device,
     )
     embedder = open_embedder(card, settings.models, settings.cache, device=settings.device)

@@ -31,11 +31,18 @@ def over_smaller(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.f
 
 
 def survivors(
-    boxes: NDArray[np.float32], order: NDArray[np.intp], limit: float, overlap: Overlap
+    boxes: NDArray[np.float32],
+    order: NDArray[np.intp],
+    limit: float,
+    overlap: Overlap,
+    most: int | None = None,
 ) -> NDArray[np.intp]:
-    """Which of the boxes in `order` (indices, best first) stay: each drops later ones that overlap it > limit."""
-    kept = []
-    while order.size:
+    """Which of the boxes in `order` (indices, best first) stay: each drops later ones that overlap it > limit.
+
+    most: the first so many that stay; None = all.
+    """
+    kept: list[np.intp] = []
+    while order.size and len(kept) != most:
         best, order = order[0], order[1:]
         kept.append(best)
         order = order[overlap(boxes[best], boxes[order]) <= limit]

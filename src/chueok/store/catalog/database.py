@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,14 @@ class Database:
             self._db.execute(f"pragma user_version={len(migrations)}")
             self._db.execute(f"pragma application_id={APPLICATION_ID}")
 
-    def _another(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._address, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
+    def _another(self, *, of_one_thread: bool = True) -> sqlite3.Connection:
+        return sqlite3.connect(
+            self._address,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            uri=True,
+            check_same_thread=of_one_thread,
+        )
 
     def check(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Read every page for damage: 0.1 s for 100,000 faces. Raises CatalogDamaged.
@@ -91,25 +97,32 @@ class Database:
         when the catalog is whole, and else taken for a consequence of the damage.
         """
         found: list[Exception] = []
-        thread = threading.Thread(target=self._look_for_damage, args=[found])
+        with _explained(self.path):
+            self._db.execute("pragma query_only=on")
+            beside = self._another(of_one_thread=False)
+        thread = threading.Thread(target=self._look_for_damage, args=[beside, found])
         thread.start()
-        self._db.execute("pragma query_only=on")
         try:
             meanwhile()
+            thread.join()
         except Exception:
             thread.join()
             if not found:
                 raise
+        except BaseException:  # Ctrl-C
+            beside.interrupt()
+            raise
         finally:
             thread.join()
+            beside.close()
             self._db.execute("pragma query_only=off")
         if found:
             raise found[0]
 
-    def _look_for_damage(self, found: list[Exception]) -> None:
+    def _look_for_damage(self, connection: sqlite3.Connection, found: list[Exception]) -> None:
         """What `check` does in a thread of its own, and so on a connection of its own."""
         try:
-            with _explained(self.path), closing(self._another()) as connection:
+            with _explained(self.path):
                 connection.execute("pragma trusted_schema=off")
                 (verdict,) = connection.execute("pragma quick_check(1)").fetchone()
         except Exception as error:  # noqa: BLE001 it is raised by `check`

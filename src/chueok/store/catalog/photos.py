@@ -137,7 +137,7 @@ class Photos:
         rows = self._db.rows(  # from one folder to the next: `distinct` would read every photo
             "with recursive found (folder) as ("
             " select min(folder) from photos where folder >= ?"
-            " union all select (select min(photos.folder) from photos where photos.folder > found.folder) from found"
+            " union select (select min(photos.folder) from photos where photos.folder > found.folder) from found"
             "   where found.folder < ?"
             ") select folder from found where folder = ? or (folder >= ? and folder < ?)",
             os.fsencode(root),

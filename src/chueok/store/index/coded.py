@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chueok.store.index import coded_file, reach
-from chueok.store.index.codes import Codes
+from chueok.store.index.codes import Codes, imported_faiss
 from chueok.store.index.exact import ExactIndex, unit_rows
 from chueok.store.index.reach import NEAREST, Reach
 
@@ -55,6 +55,7 @@ class CodedIndex:
         self._exact = ExactIndex(dimension)
         self._codes: Codes | None = None
         self._reach: Reach | None = None  # None: codes are no help, or were not learned
+        self._tried = 0  # vectors there were when codes were last learned, whether of help or not
         self._copies: int | None = None  # of the commonest vector; None = to be counted
 
     @classmethod
@@ -77,6 +78,7 @@ class CodedIndex:
         index = cls(exact.dimension, tuning)
         index._exact = exact
         index._codes, index._reach = coded_file.read(path, stamp, exact)
+        index._tried = index._reach.learned if index._reach else len(index)
         return index
 
     def save(self, path: Path) -> IndexStamp:
@@ -105,14 +107,23 @@ class CodedIndex:
         Codes are learned anew when the index has grown to twice what they were learned from: seconds for a million.
         """
         ids, vectors = self._exact.checked(ids, vectors)
-        codes, self._codes = self._codes, None  # an interrupted addition leaves answers to exact search
+        grown = len(self) + len(ids)
+        is_due = grown >= max(self._least, self._tuning.growth * self._tried)
+        if is_due or self._codes:
+            imported_faiss()  # before anything is added
+        codes, tried = self._codes, self._tried
+        self._codes, self._tried = (
+            None,
+            0,
+        )  # an interrupted addition leaves answers to exact search until the next
         self._exact.add(ids, vectors)
         self._copies = None
-        if codes and self._reach and len(self) < self._tuning.growth * self._reach.learned:
-            codes.add(ids, vectors)
-            self._codes = codes
-        else:
+        if is_due:
             self._learn()
+        else:
+            if codes:
+                codes.add(ids, vectors)
+            self._codes, self._tried = codes, tried
 
     def above(
         self, queries: NDArray[np.float32], threshold: float
@@ -150,13 +161,18 @@ class CodedIndex:
         near: NDArray[np.int64] = proposed[0][scores[0] >= scores[0, last] - self._reach.margin]
         return near
 
+    @property
+    def _least(self) -> int:
+        """Vectors below which there are no codes."""
+        return max(self._tuning.exact_below, reach.FEWEST)
+
     def _learn(self) -> None:
         """Give all vectors codes learned from them, unless there are too few to be worth it."""
         self._codes = self._reach = None
-        if len(self) < max(self._tuning.exact_below, reach.FEWEST) or self.dimension < 2:
+        if len(self) < self._least or self.dimension < 2:
             return
         vectors = self._exact.vectors()
         codes = Codes.learn(vectors, self._tuning.seed)
         codes.add(self._exact.ids(), vectors)
         self._reach = reach.measure(codes, self._exact, lost=self._tuning.lost, seed=self._tuning.seed)
-        self._codes = codes
+        self._codes, self._tried = codes, len(self)
