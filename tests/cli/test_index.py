@@ -256,9 +256,9 @@ def test_missing_weights_are_named_with_the_command_that_gets_them(chueok: Chueo
 
 
 def test_how_closely_photos_are_looked_at_can_be_said(chueok: Chueok, tmp_path: Path) -> None:
-    """A face of 2.4 % of a photo's long side, and a portrait."""
+    """A face of 2 % of a photo's long side, and a portrait."""
     with Image.open(portraits.GRACE_HOPPER) as portrait:
-        small = portrait.convert("RGB").resize((portrait.width // 5, portrait.height // 5))
+        small = portrait.convert("RGB").resize((portrait.width * 2 // 9, portrait.height * 2 // 9))
         sheet = Image.new("RGB", (2600, 1900), (120, 140, 150))
         sheet.paste(small, (1200, 900))
         (tmp_path / "album").mkdir()

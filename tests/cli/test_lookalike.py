@@ -30,7 +30,7 @@ def test_a_gallery_of_a_picture_or_a_folder_per_person(chueok: Chueok, sample: S
         "type": "lookalike",
         "rank": 1,
         "name": "Eileen Collins",
-        "similarity": pytest.approx(0.963, abs=0.01),
+        "similarity": pytest.approx(0.990, abs=0.01),
         "percent": pytest.approx((1 + first["similarity"]) / 2 * 100, abs=0.06),
         "percentile": 100.0,
         "reference": str(sample.folder / "gallery/Eileen Collins.jpg"),
@@ -83,7 +83,7 @@ def test_a_gallery_of_numbers_as_other_tools_write_it(chueok: Chueok, library: P
     answer = chueok("lookalike", sample.folder / "selfie.jpg", "--gallery", gallery, "--json")
     found = answer.of_type("lookalike")
     assert {line["name"] for line in found[:2]} == {"에일린", "both"}
-    assert found[0]["similarity"] == found[1]["similarity"] == pytest.approx(0.946, abs=0.01)
+    assert found[0]["similarity"] == found[1]["similarity"] == pytest.approx(0.966, abs=0.01)
     assert (found[2]["name"], found[2]["reference"], found[2]["face"]) == ("grace", None, None)
 
 

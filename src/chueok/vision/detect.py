@@ -118,6 +118,9 @@ class Proposals(Protocol):
     sizes: tuple[float, ...]
     """Of a square that R-Net left, what O-Net is shown: 1 is the square, the others for where it is in doubt."""
 
+    least: float
+    """Longer side of a face that is believed, as a share of the smallest looked for."""
+
     again: bool
     """Whether O-Net looks once more at each face, to place it and its landmarks better."""
 
@@ -164,7 +167,11 @@ class CascadeDetector:
         faces = self._decide(crops, self._refine(crops, proposed))
         if self._proposals.again:
             faces = self._placed(crops, faces)
-        detections = [_detection(*face) for face in zip(faces.boxes, faces.scores, faces.points, strict=True)]
+        detections = [
+            _detection(*face)
+            for face in zip(faces.boxes, faces.scores, faces.points, strict=True)
+            if (face[0][2:] - face[0][:2]).max() >= self._proposals.least * min_face
+        ]
         return sorted(detections, key=lambda face: -face.box.width * face.box.height)
 
     def _refine(self, crops: Crops, boxes: NDArray[np.float32]) -> NDArray[np.float32]:

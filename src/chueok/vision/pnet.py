@@ -33,6 +33,7 @@ class PNetProposals:
     """Looks for faces at every size in a pyramid of levels."""
 
     sizes: tuple[float, ...] = (1.0,)
+    least = 0.0
     again = False
 
     def __init__(self, pnet: onnxruntime.InferenceSession) -> None:

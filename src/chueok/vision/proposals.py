@@ -45,6 +45,7 @@ class LearnedProposals:
 
     # P-Net proposes a face at many sizes, of which O-Net likes one better than another; this network at one or two
     sizes: tuple[float, ...] = (1.0, 0.8, 1.2)
+    least = 0.72  # smaller ones it was not taught to find; what it proposes there may be an ear
     again = True
 
     def __init__(self, network: onnxruntime.InferenceSession) -> None:
