@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from chueok.records import Detection
     from chueok.vision.base import Detector
 
-# MTCNN's last window is 0.709 to 1 of a picture's shorter side; a larger face is judged by a part of it
+# P-Net's last window is 0.709 to 1 of a picture's shorter side; a larger face is judged by a part of it. chueok's own
+# first network copes better, but not with faces that fill their picture wholly.
 CRAMPED = 0.7  # of the picture's shorter side: the longer side of a face's box
 ROOM = 0.4  # of the picture's sides, on each: a face that fills the picture then takes 1 / 1.8 of it
 # Pixels of the shorter side in the second look: 90 and more of a face, of which the last network sees 48. That is a
