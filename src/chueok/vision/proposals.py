@@ -1,4 +1,4 @@
-"""chueok's own first look: one small network proposes faces for R-Net and O-Net to judge, five times as fast as P-Net.
+"""chueok's own first look: one small network proposes faces for R-Net and O-Net to judge, in P-Net's place.
 
 It was made with `python -m chueok.lab.proposals`; docs/models.md has its card, docs/performance.md what it finds.
 """
@@ -28,11 +28,11 @@ CELL = 4  # pixels of a level: a cell's side
 UNIT_PIXELS = 16  # of a level: the network's edges are in these
 HALO = 16  # pixels of a level beyond a strip that its cells see: 15, in whole cells
 
-_SMALLEST = (
-    14.0  # pixels of the finest level: the smallest face looked for. It sees those of 12, but less surely
-)
+# Pixels of the finest level: the smallest face looked for. Those of 12 are seen too, but less surely.
+_SMALLEST = 14.0
 # Logit from which a cell is taken for a face. Of the faces that MTCNN is sure of at full size, from 3 % of the photo's
-# long side, 99 in 100 are found so; from -1 on 97, with half as many proposals (`python -m benchmarks.faces_found`).
+# long side, 99 in 100 are found so (`python -m benchmarks.faces_found`); from -1 on 97, probed once, with half as many
+# proposals.
 _SURE = -1.5
 _OVERLAP = 0.7  # more than this is the same proposal: several of a face may stay, R-Net likes one better than another
 _MOST_CELLS, _MOST = 20_000, 2_000  # of a photo: a crowd of 500 has ten cells a face, noise has any number

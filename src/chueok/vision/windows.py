@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     Scale: TypeAlias = tuple[float, float]
 
 
-_FINER = (
-    2  # pixels of a copy for one of a window's at least: from fewer it comes out shifted by up to half of one
-)
+# Pixels of a copy for one of a window's at least: from fewer it comes out shifted by up to half of one.
+_FINER = 2
 
 
 class Windows:

@@ -15,7 +15,7 @@ from chueok.vision.proposals import FILE
 
 
 def main() -> None:
-    """Stop it whenever you like: the same command goes on."""
+    """Once it learns it can be stopped: the same command goes on, after it has made its scenery again."""
     parser = argparse.ArgumentParser(prog="python -m chueok.lab.proposals", description=__doc__)
     parser.add_argument("crops", type=Path, help="aligned face crops, as for `chueok lab distill`")
     parser.add_argument("out", type=Path, help="a folder for checkpoints and the network")

@@ -2,8 +2,8 @@
 
 P-Net (vision/pnet.py) judges windows of 12 pixels, two pixels apart, on levels of a pyramid that halve in area. This
 one sees 31 pixels around each cell, so it can stand four pixels apart, on levels that halve in length: 1,700
-multiplications a pixel of the finest level with all below it, where P-Net takes 3,700, of which ONNX Runtime does
-half as many a second, since its layers have few channels. Here they come in whole blocks of 16.
+multiplications a pixel of the finest level (which has a third more pixels than P-Net's) with all below it, where P-Net
+takes 3,700. Channels come in whole blocks of 16, as ONNX Runtime's convolutions want them.
 
 Importing this file imports torch.
 """

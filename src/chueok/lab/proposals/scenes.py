@@ -28,10 +28,8 @@ FOUND = 10.5, 25.0
 TOO_LARGE = 30.0
 FACE, NO_FACE, EITHER = 1, 0, -1
 
-_CENTRE, _EDGE = (
-    0.28,
-    0.55,
-)  # of a face's longer side: cells so near its middle are face; farther than this, not
+# Of a face's longer side: cells so near its middle are face; farther than this, not.
+_CENTRE, _EDGE = 0.28, 0.55
 _LEAST_SEEN = 0.6  # of a face's area: of less within the scene, nothing is asked
 _MOST_HIDDEN = 0.45  # of a face, likewise: by a hand, a railing, the head before it
 _EMPTY = 0.15  # of scenes
@@ -43,9 +41,8 @@ _LARGE = 0.18
 _NARROW, _WIDE = -0.35, 0.12  # powers of 2, of a face's width: narrower ones pass for faces half turned away
 _TILT = 14.0  # degrees, standard deviation: aligned crops are upright, heads are not
 _BLURRED, _BLUR = 0.25, 9.0  # of faces; pixels of a crop: out of focus, behind the person photographed
-_ANY_FACE = np.array(
-    [19, 18, 73, 97], np.float32
-)  # left, top, width, height: where in a crop faces are on average
+# Left, top, width and height: where in a crop faces are on average.
+_ANY_FACE = np.array([19, 18, 73, 97], np.float32)
 _FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.HAMMING)
 
 
@@ -55,9 +52,7 @@ class Lesson:
 
     scenes: NDArray[np.uint8]  # (n, 96, 96, 3) RGB
     faces: NDArray[np.int8]  # (n, 24, 24) FACE, NO_FACE or EITHER
-    boxes: NDArray[
-        np.float32
-    ]  # (n, 4, 24, 24) where FACE: left, top, right, bottom as the network gives them
+    boxes: NDArray[np.float32]  # (n, 4, 24, 24) where FACE: edges, as the network gives them
     sizes: NDArray[np.float32]  # (n, 24, 24) where FACE: its longer side, pixels; else 1
 
 
