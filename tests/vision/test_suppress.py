@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from chueok.vision.suppress import grid_survivors, over_smaller, over_union, survivors
+from chueok.vision import suppress
+from chueok.vision.suppress import grid_survivors, over_smaller, over_union, survivors, union_survivors
 
 
 def by_definition(boxes: NDArray[np.float32], scores: NDArray[np.float32], limit: float) -> list[int]:
@@ -33,6 +34,19 @@ def test_survivors_are_those_of_the_definition(count: int, limit: float, seed: i
     scores = (rng.integers(0, 10, count) / 10).astype(np.float32)
     got = survivors(boxes, best_first(scores), limit, over_union)
     assert got.tolist() == by_definition(boxes, scores, limit)
+
+
+@pytest.mark.parametrize("pairs", [1, 7, suppress._PAIRS])
+@pytest.mark.parametrize("count", [0, 1, 2, 40, 300])
+def test_from_left_to_right_the_same_survive(count: int, pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suppress, "_PAIRS", pairs)
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        corner = rng.integers(0, 200, (count, 2))
+        boxes = np.hstack([corner, corner + rng.integers(1, 60, (count, 2))]).astype(np.float32)
+        order = rng.permutation(count)[: count - count // 5]
+        got = union_survivors(boxes, order, 0.5)
+        assert got.tolist() == survivors(boxes, order, 0.5, over_union).tolist()
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,6 +8,8 @@ facenet_pytorch's. R-Net discards most of what it proposes, O-Net decides and pl
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +23,7 @@ from chueok.vision.base import MIN_FACE, check_min_face
 from chueok.vision.candidates import Candidates, as_probability, squares
 from chueok.vision.models.compile import Network, compiled, is_compiled
 from chueok.vision.runtime import open_session
-from chueok.vision.suppress import over_smaller, over_union, survivors
+from chueok.vision.suppress import over_smaller, over_union, survivors, union_survivors
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -29,9 +31,12 @@ if TYPE_CHECKING:
 
     from chueok.settings import Device
 
+    # boxes (n, 4) -> those that touch the image as a network sees them, and what else it says of each: (m, ...)
+    _Judge = Callable[[NDArray[np.float32]], tuple[Candidates, NDArray[np.float32]]]
+
 # From facenet_pytorch.MTCNN, which has them from the authors' code:
 _REFINED, _DECIDED = 0.7, 0.7  # probability needed in R-Net and O-Net
-_DOUBT = 0.02  # of O-Net, nearer to 0 and to 1 it stays at what it says
+_DOUBT = 0.02  # nearer to 0, and O-Net to 1, a network stays at what it says
 _R_OVERLAP, _O_OVERLAP = 0.7, 0.7  # more overlap than this is the same face
 
 # Batches whose intermediate results stay in a core's cache. On Sapphire Rapids larger ones were up to a tenth slower.
@@ -115,6 +120,10 @@ class Crops(Protocol):
 class Proposals(Protocol):
     """Proposes where R-Net should look."""
 
+    alike: float
+    """Squares that overlap more than this are of one place. Of those R-Net and O-Net look at the best, and at the
+    others unless that settles it. 1: at all."""
+
     sizes: tuple[float, ...]
     """Of a square that R-Net left, what O-Net is shown: 1 is the square, the others for where it is in doubt."""
 
@@ -176,7 +185,10 @@ class CascadeDetector:
 
     def _refine(self, crops: Crops, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """The boxes R-Net agrees with, better placed: (m, 4) float32."""
-        found, _ = _judged(self._rnet, crops, boxes, 24, _R_BATCH)
+        # never settled: of the boxes it likes of a place O-Net may like another one better
+        found, _ = _in_turn(
+            lambda some: _judged(self._rnet, crops, some, 24, _R_BATCH), boxes, self._proposals.alike
+        )
         found = found[found.scores > _REFINED]
         order = np.argsort(-found.scores, kind="stable")
         found = found[survivors(found.boxes, order, _R_OVERLAP, over_union)]
@@ -185,10 +197,12 @@ class CascadeDetector:
     def _decide(self, crops: Crops, boxes: NDArray[np.float32]) -> _Faces:
         """What O-Net takes for faces."""
         whole, *others = self._proposals.sizes
-        found, points = self._seen(crops, squares(boxes, whole))
-        in_doubt = found.boxes[(found.scores > _DOUBT) & (found.scores < 1 - _DOUBT)]
+        found, points = _in_turn(
+            lambda some: self._seen(crops, some), squares(boxes, whole), self._proposals.alike, 1 - _DOUBT
+        )
+        doubtful = found.boxes[(found.scores > _DOUBT) & (found.scores < 1 - _DOUBT)]
         for size in others:
-            again, more = self._seen(crops, squares(in_doubt, size))
+            again, more = self._seen(crops, squares(doubtful, size))
             found, points = found.with_more(again), np.concatenate([points, more])
         good = found.scores > _DECIDED
         found, points = found[good], points[good]
@@ -214,6 +228,25 @@ class CascadeDetector:
         """What O-Net says of squares, and the landmarks it sees: (n, 5, 2) pixels."""
         found, landmarks = _judged(self._onet, crops, boxes, 48, _O_BATCH, beyond=beyond)
         return found, _points(found.boxes, landmarks)
+
+
+def _in_turn(
+    judge: _Judge, boxes: NDArray[np.float32], alike: float, settled: float = math.inf
+) -> tuple[Candidates, NDArray[np.float32]]:
+    """What a network says of boxes (n, 4), best first; see `Proposals.alike`.
+
+    settled: a probability from which the network's word on the best of a place is taken for all.
+    """
+    if alike >= 1:
+        return judge(boxes)
+    best = union_survivors(boxes, np.arange(len(boxes)), alike)
+    found, more = judge(boxes[best])
+    others = np.delete(boxes, best, axis=0)
+    near = np.zeros(len(others), bool)
+    for box in found.boxes[(found.scores > _DOUBT) & (found.scores < settled)]:
+        near |= over_union(box, others) > alike
+    again, as_much = judge(others[near])
+    return found.with_more(again), np.concatenate([more, as_much])
 
 
 def _judged(

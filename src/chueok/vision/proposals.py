@@ -13,7 +13,7 @@ import numpy as np
 
 from chueok.errors import ModelInvalid
 from chueok.vision.candidates import squares
-from chueok.vision.suppress import over_union, survivors
+from chueok.vision.suppress import union_survivors
 from chueok.vision.windows import Windows
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _STRIP_PIXELS = 2**18  # of a level, worked off at once: 10 MB
 class LearnedProposals:
     """Looks for faces of 12 to 24 pixels in levels that halve in length."""
 
+    alike = 0.4
     # P-Net proposes a face at many sizes, of which O-Net likes one better than another; this network at one or two
     sizes: tuple[float, ...] = (1.0, 0.8, 1.2)
     least = 0.72  # smaller ones it was not taught to find; what it proposes there may be an ear
@@ -72,7 +73,7 @@ class LearnedProposals:
             level, factor = windows.halve()
         found, sure = np.concatenate(boxes), np.concatenate(logits)
         best = np.argsort(-sure, kind="stable")[:_MOST_CELLS]
-        return squares(found[survivors(found, best, _OVERLAP, over_union, most=_MOST)]), windows
+        return squares(found[union_survivors(found, best, _OVERLAP)[:_MOST]]), windows
 
     def _search(self, level: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What the network finds in one level: boxes (n, 4) in its pixels, and their logits (n,)."""

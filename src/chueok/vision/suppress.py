@@ -5,7 +5,7 @@ Boxes are (n, 4) float32: left, top, right, bottom.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     Overlap: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
+_PAIRS = 2**18  # compared at once: some 30 MB
 _REACH = 3  # cells; boxes of 6 strides whose places differ by 4 share at most half a side, rounding included
 
 
@@ -35,18 +36,30 @@ def survivors(
     order: NDArray[np.intp],
     limit: float,
     overlap: Overlap,
-    most: int | None = None,
 ) -> NDArray[np.intp]:
-    """Which of the boxes in `order` (indices, best first) stay: each drops later ones that overlap it > limit.
-
-    most: the first so many that stay; None = all.
-    """
+    """Which of the boxes in `order` (indices, best first) stay: each drops later ones that overlap it > limit."""
     kept: list[np.intp] = []
-    while order.size and len(kept) != most:
+    while order.size:
         best, order = order[0], order[1:]
         kept.append(best)
         order = order[overlap(boxes[best], boxes[order]) <= limit]
     return np.array(kept, np.intp)
+
+
+def union_survivors(boxes: NDArray[np.float32], order: NDArray[np.intp], limit: float) -> NDArray[np.intp]:
+    """What `survivors` with `over_union` answers, in a third of the time where many stay.
+
+    boxes: none empty. They are met from left to right, so that only those whose columns overlap are compared.
+    """
+    ranked = boxes[order]
+    by_left = np.argsort(ranked[:, 0], kind="stable")
+    ranked = ranked[by_left]
+    met = np.searchsorted(ranked[:, 0], ranked[:, 2]) - np.arange(1, len(ranked) + 1)
+    pieces = [
+        _clashes(ranked, met, first, last, limit) for first, last in _pieces(np.maximum(met, 0, out=met))
+    ]
+    pairs = by_left[np.concatenate([np.empty((2, 0), np.intp), *pieces], axis=1)]
+    return order[_unbeaten(pairs.min(axis=0), pairs.max(axis=0), len(order))]
 
 
 def grid_survivors(
@@ -65,6 +78,31 @@ def grid_survivors(
     rank[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
     first = rank[one] < rank[other]
     return _unbeaten(np.where(first, one, other), np.where(first, other, one), len(scores))
+
+
+def _pieces(counts: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    """From where to where to go at once so that each piece sums up to about _PAIRS."""
+    reached = np.cumsum(counts)
+    first = 0
+    while first < len(counts):
+        before = reached[first] - counts[first]
+        last = max(first + 1, int(np.searchsorted(reached, before + _PAIRS, "right")))
+        yield first, last
+        first = last
+
+
+def _clashes(
+    boxes: NDArray[np.float32], met: NDArray[np.intp], first: int, last: int, limit: float
+) -> NDArray[np.intp]:
+    """Pairs (2, m) of boxes that overlap > limit: one of first..last, and one of as many after it as it meets."""
+    counts = met[first:last]
+    one = np.repeat(np.arange(first, last), counts)
+    # 1, 2, ... met after each
+    other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(counts) - counts, counts)
+    near = (boxes[other, 1] < boxes[one, 3]) & (boxes[one, 1] < boxes[other, 3])
+    pairs = np.stack([one[near], other[near]])
+    clashes: NDArray[np.intp] = pairs[:, over_union(boxes[pairs[0]], boxes[pairs[1]]) > limit]
+    return clashes
 
 
 def _neighbours(cells: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
