@@ -20,8 +20,9 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from benchmarks.clock import Run, measure
+from benchmarks.clock import Run, measure, peak_megabytes
 from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
@@ -106,14 +107,28 @@ def phone(image: Image.Image) -> Image.Image:
 # ---- the contest ---------------------------------------------------------------------------------
 
 
-def time_once(contender: Contender, environment: dict[str, str]) -> Run:
+T = TypeVar("T")
+
+
+def once(
+    look: Callable[[list[str], dict[str, str]], T], contender: Contender, environment: dict[str, str]
+) -> T:
     """One run of a contender, from nothing if it wants to; a failure ends the benchmark with its words."""
     if contender.fresh:
         shutil.rmtree(contender.fresh, ignore_errors=True)
     try:
-        return measure(contender.command, environment)
+        return look(contender.command, environment)
     except subprocess.CalledProcessError as error:
         sys.exit(f"{contender.name}: {error}\n{error.stderr}")
+
+
+def peaks(contenders: list[Contender], environment: dict[str, str]) -> dict[str, float]:
+    """The memory of every contender, MB; the run also warms what it leaves behind."""
+    found = {}
+    for contender in contenders:
+        found[contender.name] = once(peak_megabytes, contender, environment)
+        print(f"memory: {contender.name}: {found[contender.name]:.0f} MB", file=sys.stderr)
+    return found
 
 
 def alternate(contenders: list[Contender], rounds: int, environment: dict[str, str]) -> dict[str, list[Run]]:
@@ -121,7 +136,7 @@ def alternate(contenders: list[Contender], rounds: int, environment: dict[str, s
     runs: dict[str, list[Run]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         for contender in contenders:
-            result = time_once(contender, environment)
+            result = once(measure, contender, environment)
             runs[contender.name].append(result)
             print(f"round {number + 1}: {contender.name}: {result.seconds:.2f} s", file=sys.stderr)
     return runs
@@ -174,19 +189,13 @@ def defaults() -> dict[str, str]:
     }
 
 
-def warm(all_contenders: list[Contender], environment: dict[str, str]) -> None:
-    """Fill the compile cache and the library the single commands ask: `index` for real, the rest once."""
-    shutil.rmtree(OUT / "state" / "known", ignore_errors=True)  # of another model, perhaps
-    for contender in all_contenders:
-        if not contender.name.startswith("script"):
-            time_once(contender, environment)
-
-
 # ---- the table -----------------------------------------------------------------------------------
 
 
-def summary(all_contenders: list[Contender], runs: dict[str, list[Run]]) -> dict[str, dict[str, float]]:
-    """Medians by contender."""
+def summary(
+    all_contenders: list[Contender], runs: dict[str, list[Run]], megabytes: dict[str, float]
+) -> dict[str, dict[str, float]]:
+    """Medians by contender, and its memory."""
     table = {}
     for contender in all_contenders:
         seconds = statistics.median(one.seconds for one in runs[contender.name])
@@ -195,7 +204,7 @@ def summary(all_contenders: list[Contender], runs: dict[str, list[Run]]) -> dict
             "slowest": round(max(one.seconds for one in runs[contender.name]), 3),
             "cpu_seconds": round(statistics.median(one.cpu_seconds for one in runs[contender.name]), 3),
             "photos_per_second": round(contender.photos / seconds, 2),
-            "megabytes": round(statistics.median(one.megabytes for one in runs[contender.name])),
+            "megabytes": round(megabytes[contender.name]),
         }
     return table
 
@@ -249,8 +258,11 @@ def main(rounds: int, *, keep: bool) -> None:
         prepare(inputs / "phone", 16, phone),
     ]
     field, environment = contenders(*albums), defaults()
-    warm(field, environment)
-    table = summary(field, alternate(field, rounds, environment))
+    shutil.rmtree(OUT / "state" / "known", ignore_errors=True)  # of another model, perhaps
+    megabytes = peaks(
+        field, environment
+    )  # first: every network is compiled, and the library that is asked is filled
+    table = summary(field, alternate(field, rounds, environment), megabytes)
     show(table, json.loads(LAST.read_text())["table"] if LAST.exists() else {})
     facts = {"machine": machine(), "load_before": round(load, 2), "rounds": rounds, "table": table}
     record = json.dumps(facts, indent=2) + "\n"
