@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-LOOK_EVERY = 0.05  # seconds between two looks at the memory
+LOOK_EVERY = 0.05  # seconds from the end of one look at the memory to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,7 @@ def measure(command: list[str], environment: dict[str, str]) -> Run:
 def peak_megabytes(command: list[str], environment: dict[str, str]) -> float:
     """The peak of the summed proportional set size (PSS) of a command's whole process tree, MB.
 
-    A run of its own: looking takes a tenth of a core, and a program with three processes suffers more than one with
-    one. Raises CalledProcessError as `measure` does.
+    A run of its own: looking takes up to a third of a core. Raises CalledProcessError as `measure` does.
     """
     peak = 0
     with _running(command, environment) as process:
@@ -48,10 +47,15 @@ def peak_megabytes(command: list[str], environment: dict[str, str]) -> float:
 
 @contextmanager
 def _running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """The command, started; ended when the block is left. Raises CalledProcessError if it fails."""
+    """The command, started; killed if the block fails. Raises CalledProcessError if it fails itself."""
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=words, env=environment)
-        yield process
+        try:
+            yield process
+        except BaseException:
+            process.kill()  # its own children end with it: chueok's reading processes see their pipe closed
+            process.wait()
+            raise
         if process.returncode:
             words.seek(0)
             raise subprocess.CalledProcessError(process.returncode, command, stderr=words.read().decode())

@@ -48,6 +48,8 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
         image.draft("RGB", (1280, 1280))
         image.load()
 """
+T = TypeVar("T")
+
 # Load average. Beside other programs torch's threads wait for each other: the script took 191 s for what takes 11 s.
 QUIET = 0.5
 
@@ -107,23 +109,20 @@ def phone(image: Image.Image) -> Image.Image:
 # ---- the contest ---------------------------------------------------------------------------------
 
 
-T = TypeVar("T")
-
-
 def once(
-    look: Callable[[list[str], dict[str, str]], T], contender: Contender, environment: dict[str, str]
+    probe: Callable[[list[str], dict[str, str]], T], contender: Contender, environment: dict[str, str]
 ) -> T:
-    """One run of a contender, from nothing if it wants to; a failure ends the benchmark with its words."""
+    """One run of a contender, probed, from nothing if it wants to; a failure ends the benchmark with its words."""
     if contender.fresh:
         shutil.rmtree(contender.fresh, ignore_errors=True)
     try:
-        return look(contender.command, environment)
+        return probe(contender.command, environment)
     except subprocess.CalledProcessError as error:
         sys.exit(f"{contender.name}: {error}\n{error.stderr}")
 
 
 def peaks(contenders: list[Contender], environment: dict[str, str]) -> dict[str, float]:
-    """The memory of every contender, MB; the run also warms what it leaves behind."""
+    """The memory of every contender, MB, in a run of its own."""
     found = {}
     for contender in contenders:
         found[contender.name] = once(peak_megabytes, contender, environment)
@@ -259,10 +258,10 @@ def main(rounds: int, *, keep: bool) -> None:
     ]
     field, environment = contenders(*albums), defaults()
     shutil.rmtree(OUT / "state" / "known", ignore_errors=True)  # of another model, perhaps
-    megabytes = peaks(
-        field, environment
-    )  # first: every network is compiled, and the library that is asked is filled
-    table = summary(field, alternate(field, rounds, environment), megabytes)
+    # Compiles every network, fills the library that is asked and learns the gallery
+    alternate([contender for contender in field if not contender.name.startswith("script")], 1, environment)
+    runs = alternate(field, rounds, environment)
+    table = summary(field, runs, peaks(field, environment))
     show(table, json.loads(LAST.read_text())["table"] if LAST.exists() else {})
     facts = {"machine": machine(), "load_before": round(load, 2), "rounds": rounds, "table": table}
     record = json.dumps(facts, indent=2) + "\n"

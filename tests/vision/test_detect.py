@@ -16,7 +16,7 @@ from tests.vision import portraits
 from chueok.errors import ModelInvalid, UsageError
 from chueok.records import Detection
 from chueok.vision import detect, pnet, proposals
-from chueok.vision.candidates import Candidates, as_probability
+from chueok.vision.candidates import as_probability
 from chueok.vision.detect import CascadeDetector, detector_is_compiled, open_detector
 from chueok.vision.models.compile import compiled
 from chueok.vision.runtime import open_session
@@ -168,26 +168,6 @@ def test_narrow_strips_propose_the_same(
     monkeypatch.setattr(proposals, "_STRIP_PIXELS", 1)
     assert len(whole) > 0
     np.testing.assert_allclose(as_rows(quick.detect(image)), whole, atol=0.01, rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("said", "settled", "asked"), [(0.01, 0.98, 0), (0.5, 0.98, 2), (0.99, 0.98, 0), (0.99, 2, 2)]
-)
-def test_only_doubt_brings_a_second_box_of_a_place(said: float, settled: float, asked: int) -> None:
-    place = np.array([[10, 10, 50, 50], [12, 10, 52, 50], [10, 14, 50, 54]], np.float32)
-    boxes = np.vstack([place, [[200, 10, 240, 50]]]).astype(np.float32)
-    seen: list[NDArray[np.float32]] = []
-
-    def judge(some: NDArray[np.float32]) -> tuple[Candidates, NDArray[np.float32]]:
-        seen.append(some)
-        scores = np.where(some[:, 0] < 100, said, 0.001).astype(np.float32)
-        return Candidates(some, scores, np.zeros_like(some)), some
-
-    found, more = detect._in_turn(judge, boxes, 0.4, settled)
-    assert [one.tolist() for one in seen] == [boxes[[0, 3]].tolist(), place[1 : 1 + asked].tolist()]
-    assert len(found.boxes) == len(more) == 2 + asked
-    everything, _ = detect._in_turn(judge, boxes, 1, settled)
-    assert everything.boxes.tolist() == boxes.tolist()
 
 
 def test_a_crowd_is_found(quick: CascadeDetector) -> None:

@@ -37,16 +37,20 @@ def test_survivors_are_those_of_the_definition(count: int, limit: float, seed: i
 
 
 @pytest.mark.parametrize("pairs", [1, 7, suppress._PAIRS])
+@pytest.mark.parametrize("limit", [0.4, 0.5, 0.7])
 @pytest.mark.parametrize("count", [0, 1, 2, 40, 300])
-def test_from_left_to_right_the_same_survive(count: int, pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_left_to_right_the_same_survive(
+    count: int, limit: float, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(suppress, "_PAIRS", pairs)
-    for seed in range(5):
+    for seed, step in enumerate((0.01, 1, 10)):  # pixels: the larger, the more boxes are alike
         rng = np.random.default_rng(seed)
-        corner = rng.integers(0, 200, (count, 2))
-        boxes = np.hstack([corner, corner + rng.integers(1, 60, (count, 2))]).astype(np.float32)
+        corner = rng.integers(int(-30 / step), int(150 / step), (count, 2)) * step
+        sides = rng.integers(1, 1 + int(60 / step), (count, 2)) * step
+        boxes = np.hstack([corner, corner + sides]).astype(np.float32)
         order = rng.permutation(count)[: count - count // 5]
-        got = union_survivors(boxes, order, 0.5)
-        assert got.tolist() == survivors(boxes, order, 0.5, over_union).tolist()
+        got = union_survivors(boxes, order, limit)
+        assert got.tolist() == survivors(boxes, order, limit, over_union).tolist()
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,8 +8,6 @@ facenet_pytorch's. R-Net discards most of what it proposes, O-Net decides and pl
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,19 +18,17 @@ import numpy as np
 from chueok.errors import ModelMissing
 from chueok.records import Box, Detection
 from chueok.vision.base import MIN_FACE, check_min_face
-from chueok.vision.candidates import Candidates, as_probability, squares
+from chueok.vision.candidates import Candidates, squares
+from chueok.vision.judge import DOUBT, Crops, in_doubt, in_turn, judged, landmarks_of, touching
 from chueok.vision.models.compile import Network, compiled, is_compiled
 from chueok.vision.runtime import open_session
-from chueok.vision.suppress import over_smaller, over_union, survivors, union_survivors
+from chueok.vision.suppress import over_smaller, survivors, union_survivors
 
 if TYPE_CHECKING:
     import onnxruntime
     from numpy.typing import NDArray
 
     from chueok.settings import Device
-
-    # boxes (n, 4) -> those that touch the image as a network sees them, and what else it says of each: (m, ...)
-    _Judge = Callable[[NDArray[np.float32]], tuple[Candidates, NDArray[np.float32]]]
 
 # From facenet_pytorch.MTCNN, which has them from the authors' code:
 _REFINED, _DECIDED = 0.7, 0.7  # probability needed in R-Net and O-Net
@@ -103,26 +99,12 @@ def _networks() -> list[Network]:
     ]
 
 
-class Crops(Protocol):
-    """An image from which windows are cut."""
-
-    width: int
-    height: int
-
-    def cut(self, windows: NDArray[np.int64], size: int) -> NDArray[np.float32]:
-        """Every window, resized: (n, 3, size, size) float32, -1..1.
-
-        windows: (n, 4) int64 left, top, right, bottom; each touches the image, and only where `again` reaches beyond.
-        """
-        ...
-
-
 class Proposals(Protocol):
     """Proposes where R-Net should look."""
 
-    alike: float
-    """Squares that overlap more than this are of one place. Of those R-Net and O-Net look at the best, and at the
-    others unless that settles it. 1: at all."""
+    same_place: float
+    """Intersection over union above which squares are of one place. R-Net and O-Net look at the best of a place, and
+    at the others unless that settles it. 1: every square is looked at."""
 
     sizes: tuple[float, ...]
     """Of a square that R-Net left, what O-Net is shown: 1 is the square, the others for where it is in doubt."""
@@ -185,22 +167,27 @@ class CascadeDetector:
 
     def _refine(self, crops: Crops, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """The boxes R-Net agrees with, better placed: (m, 4) float32."""
-        # never settled: of the boxes it likes of a place O-Net may like another one better
-        found, _ = _in_turn(
-            lambda some: _judged(self._rnet, crops, some, 24, _R_BATCH), boxes, self._proposals.alike
+        # never settled by a face: of the boxes it likes of a place O-Net may like another one better
+        found, _ = in_turn(
+            lambda some: judged(self._rnet, crops, some, 24, _R_BATCH),
+            touching(crops, boxes),
+            self._proposals.same_place,
         )
         found = found[found.scores > _REFINED]
         order = np.argsort(-found.scores, kind="stable")
-        found = found[survivors(found.boxes, order, _R_OVERLAP, over_union)]
+        found = found[union_survivors(found.boxes, order, _R_OVERLAP)]
         return found.moved(1)
 
     def _decide(self, crops: Crops, boxes: NDArray[np.float32]) -> _Faces:
         """What O-Net takes for faces."""
         whole, *others = self._proposals.sizes
-        found, points = _in_turn(
-            lambda some: self._seen(crops, some), squares(boxes, whole), self._proposals.alike, 1 - _DOUBT
+        found, points = in_turn(
+            lambda some: self._seen(crops, some),
+            touching(crops, squares(boxes, whole)),
+            self._proposals.same_place,
+            1 - DOUBT,
         )
-        doubtful = found.boxes[(found.scores > _DOUBT) & (found.scores < 1 - _DOUBT)]
+        doubtful = found.boxes[in_doubt(found, 1 - DOUBT)]
         for size in others:
             again, more = self._seen(crops, squares(doubtful, size))
             found, points = found.with_more(again), np.concatenate([points, more])
@@ -226,61 +213,8 @@ class CascadeDetector:
         self, crops: Crops, boxes: NDArray[np.float32], *, beyond: bool = False
     ) -> tuple[Candidates, NDArray[np.float32]]:
         """What O-Net says of squares, and the landmarks it sees: (n, 5, 2) pixels."""
-        found, landmarks = _judged(self._onet, crops, boxes, 48, _O_BATCH, beyond=beyond)
-        return found, _points(found.boxes, landmarks)
-
-
-def _in_turn(
-    judge: _Judge, boxes: NDArray[np.float32], alike: float, settled: float = math.inf
-) -> tuple[Candidates, NDArray[np.float32]]:
-    """What a network says of boxes (n, 4), best first; see `Proposals.alike`.
-
-    settled: a probability from which the network's word on the best of a place is taken for all.
-    """
-    if alike >= 1:
-        return judge(boxes)
-    best = union_survivors(boxes, np.arange(len(boxes)), alike)
-    found, more = judge(boxes[best])
-    others = np.delete(boxes, best, axis=0)
-    near = np.zeros(len(others), bool)
-    for box in found.boxes[(found.scores > _DOUBT) & (found.scores < settled)]:
-        near |= over_union(box, others) > alike
-    again, as_much = judge(others[near])
-    return found.with_more(again), np.concatenate([more, as_much])
-
-
-def _judged(
-    net: onnxruntime.InferenceSession,
-    crops: Crops,
-    boxes: NDArray[np.float32],
-    size: int,
-    batch: int,
-    *,
-    beyond: bool = False,
-) -> tuple[Candidates, NDArray[np.float32]]:
-    """The boxes (n, 4) that touch the image as the network sees them, and what else it says of each: (n, ...).
-
-    MTCNN counts pixels from 1, and a box's edges belong to it. beyond: show what lies outside the image as black;
-    else, as facenet_pytorch does, only what lies inside, stretched: more faces are found so, but not as well placed.
-    """
-    windows = np.trunc(boxes).astype(np.int64) - (1, 1, 0, 0)
-    inside = np.clip(windows, 0, (crops.width, crops.height) * 2)
-    touching = (inside[:, 2:] > inside[:, :2]).all(axis=1)
-    windows = windows if beyond else inside
-    boxes, windows = boxes[touching], windows[touching]
-    verdicts = np.concatenate(
-        [
-            net.run(None, {"image": crops.cut(windows[first : first + batch], size)})[0]
-            for first in range(0, max(len(windows), 1), batch)
-        ]
-    )
-    return Candidates(boxes, as_probability(verdicts[:, -1]), verdicts[:, :4]), verdicts[:, 4:-1]
-
-
-def _points(boxes: NDArray[np.float32], landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """O-Net's landmarks (n, 10: five x, five y, as shares of the box) in pixels: (n, 5, 2)."""
-    sides = boxes[:, None, 2:] - boxes[:, None, :2] + 1
-    return landmarks.reshape(-1, 2, 5).transpose(0, 2, 1) * sides + boxes[:, None, :2] - 1
+        found, landmarks = judged(self._onet, crops, boxes, 48, _O_BATCH, beyond=beyond)
+        return found, landmarks_of(found.boxes, landmarks)
 
 
 def _detection(edges: NDArray[np.float32], score: np.float32, points: NDArray[np.float32]) -> Detection:
