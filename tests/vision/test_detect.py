@@ -177,6 +177,20 @@ def test_a_crowd_is_found(quick: CascadeDetector) -> None:
     assert len(quick.detect(crowd, 24)) >= 0.95 * 18 * 25
 
 
+@pytest.mark.parametrize("apart", [75, 90, 110])
+def test_a_head_partly_behind_another_is_found(quick: CascadeDetector, apart: int) -> None:
+    picture = Image.new("RGB", (500, 400), (90, 90, 90))
+    with Image.open(portraits.GRACE_HOPPER) as portrait:
+        face = portrait.convert("RGB").crop((130, 30, 410, 310)).resize((160, 160))
+    with Image.open(portraits.EILEEN_COLLINS) as portrait:
+        whole = portrait.convert("RGB")
+    box = quick.detect(np.asarray(whole))[0].box
+    other = whole.crop((box.x, box.y, box.x + box.width, box.y + box.height)).resize((106, 128))
+    picture.paste(face, (150, 100))
+    picture.paste(other, (170 + apart, 141))  # the first face's box is 106 pixels wide and begins at 170
+    assert len(quick.detect(np.asarray(picture), 24)) == 2
+
+
 @pytest.mark.parametrize("side", [30, 60, 120, 250, 500])
 def test_a_face_of_any_size_is_proposed(quick: CascadeDetector, side: int) -> None:
     picture = np.full((600, 800, 3), 90, np.uint8)

@@ -74,8 +74,8 @@ def judged(
 ) -> tuple[Candidates, NDArray[np.float32]]:
     """The boxes (n, 4) that touch the image as the network sees them, and what else it says of each: (n, ...).
 
-    beyond: show what lies outside the image as black;
-    else, as facenet_pytorch does, only what lies inside, stretched: more faces are found so, but not as well placed.
+    beyond: show what lies outside the image as black; else, as facenet_pytorch does, only what lies inside, stretched:
+    more faces are found so, but not as well placed.
     """
     boxes = touching(crops, boxes)
     windows = _windows(boxes) if beyond else _inside(crops, boxes)

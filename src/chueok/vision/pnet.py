@@ -32,7 +32,7 @@ _STRIP_ROWS = 16  # at least, of P-Net's output: each strip computes 10 rows of 
 class PNetProposals:
     """Looks for faces at every size in a pyramid of levels."""
 
-    same_place = 1.0
+    same_place = 1.0  # facenet_pytorch looks at every square
     sizes: tuple[float, ...] = (1.0,)
     least = 0.0
     again = False
