@@ -52,6 +52,26 @@ def test_faces_with_room_are_looked_at_once(picture: NDArray[np.uint8]) -> None:
     assert find_faces(Recorded(found), picture) == found
 
 
+def test_a_face_placed_far_beyond_the_border_at_first_is_the_same_face(picture: NDArray[np.uint8]) -> None:
+    far = Detection(Box(-500, -300, 700, 800), 0.99, POINTS)  # its middle lies outside the picture
+    (large,) = find_faces(Recorded([far], [face(77 - 20, 51 + 10, 110)]), picture)
+    assert large.box.x == pytest.approx(-20 * 3.125)
+
+
+@pytest.mark.parametrize("portrait", [GRACE_HOPPER, EILEEN_COLLINS])
+@pytest.mark.parametrize(("left", "top"), [(0.1, 0.3), (0.2, 0.1), (0.25, 0), (0.25, 0.2), (0.2, 0.3)])
+def test_a_face_cut_by_the_border_is_one_face(
+    networks_cache: Path, portrait: Path, left: float, top: float
+) -> None:
+    detector = open_detector(networks_cache)
+    with Image.open(portrait) as photo:
+        pixels = np.asarray(photo.convert("RGB"))
+    box = detector.detect(pixels)[0].box
+    rows = slice(round(box.y + top * box.height), round(box.y + box.height))
+    columns = slice(round(box.x + left * box.width), round(box.x + box.width))
+    assert len(find_faces(detector, np.ascontiguousarray(pixels[rows, columns]))) == 1
+
+
 def test_a_face_that_fills_its_picture_is_placed_by_the_second_look(picture: NDArray[np.uint8]) -> None:
     detector = Recorded([face(150, 40, 300)], [face(77 + 50, 51 + 10, 110), face(0, 0, 20)])
     (large,) = find_faces(detector, picture)

@@ -36,7 +36,7 @@ def find_faces(detector: Detector, image: NDArray[np.uint8], min_face: float = M
         return found
     least = max(_LARGE * shorter, min_face)
     close = [face for face in _with_room(detector, image) if _side(face) > least]
-    others = [face for face in found if not any(_is_same(face, large) for large in close)]
+    others = [face for face in found if not any(_is_same(face, large, image.shape) for large in close)]
     return sorted(close + others, key=lambda face: -face.box.width * face.box.height)
 
 
@@ -44,12 +44,17 @@ def _side(face: Detection) -> float:
     return max(face.box.width, face.box.height)
 
 
-def _is_same(face: Detection, large: Detection) -> bool:
-    """Whether a face found at first is one of the second look: it lies there, and is not a child before a parent."""
-    x, y = face.box.x + face.box.width / 2, face.box.y + face.box.height / 2
-    box = large.box
+def _is_same(face: Detection, large: Detection, shape: tuple[int, ...]) -> bool:
+    """Whether a face found at first is one of the second look: what the picture shows of it lies there, and it is not
+    a child before a parent.
+
+    shape: of the picture, (h, w, ...). How far a face reaches beyond it the first look can only guess.
+    """
+    left, right = (min(max(edge, 0), shape[1]) for edge in (face.box.x, face.box.x + face.box.width))
+    top, bottom = (min(max(edge, 0), shape[0]) for edge in (face.box.y, face.box.y + face.box.height))
+    x, y, box = (left + right) / 2, (top + bottom) / 2, large.box
     inside = box.x <= x <= box.x + box.width and box.y <= y <= box.y + box.height
-    return inside and _side(face) > 0.5 * _side(large)
+    return inside and max(right - left, bottom - top) > 0.5 * _side(large)
 
 
 def _with_room(detector: Detector, image: NDArray[np.uint8]) -> list[Detection]:
