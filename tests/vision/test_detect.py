@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -129,12 +130,19 @@ def test_a_doubtful_face_needs_a_low_probability(
     assert sure == [face for face in everyone if face.probability >= 0.999]
 
 
+@pytest.mark.parametrize(("name", "strips"), [("detector", pnet), ("quick", proposals)])
 def test_narrow_strips_find_the_same(
-    detector: CascadeDetector, shared: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    strips: ModuleType,
+    shared: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    detector: CascadeDetector = request.getfixturevalue(name)
     image = load(shared / "albums" / PHOTOS[0])
     whole = as_rows(detector.detect(image))
-    monkeypatch.setattr(pnet, "_STRIP_PIXELS", 1)
+    monkeypatch.setattr(strips, "_STRIP_PIXELS", 1)
+    assert len(whole) > 0
     np.testing.assert_allclose(as_rows(detector.detect(image)), whole, atol=0.01, rtol=0)
 
 
@@ -158,16 +166,6 @@ def test_own_proposals_lead_to_a_face_on_every_machine(
     image = load(portrait)
     (expected,), (found,) = detector.detect(image), quick.detect(image)
     np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=0.1 * expected.box.size, rtol=0)
-
-
-def test_narrow_strips_propose_the_same(
-    quick: CascadeDetector, shared: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    image = load(shared / "albums" / PHOTOS[0])
-    whole = as_rows(quick.detect(image))
-    monkeypatch.setattr(proposals, "_STRIP_PIXELS", 1)
-    assert len(whole) > 0
-    np.testing.assert_allclose(as_rows(quick.detect(image)), whole, atol=0.01, rtol=0)
 
 
 def test_a_crowd_is_found(quick: CascadeDetector) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from chueok.errors import UsageError
+from chueok.records import Box
 
 MIN_FACE = 20.0  # pixels of a face's shorter side: MTCNN's last two networks enlarge it to 24 and 48
 LEAST_MIN_FACE = 12  # P-Net's window
@@ -23,6 +24,13 @@ def check_min_face(min_face: float) -> None:
         raise UsageError(
             f"faces of {min_face:g} pixels are too small to be found; ask for {LEAST_MIN_FACE} or more"
         )
+
+
+def shown(box: Box, width: int, height: int) -> Box:
+    """What a picture of so many pixels shows of a box, at least a pixel wide and high."""
+    left, top = max(box.x, 0.0), max(box.y, 0.0)
+    right, bottom = min(box.x + box.width, width), min(box.y + box.height, height)
+    return Box(left, top, max(right - left, 1.0), max(bottom - top, 1.0))
 
 
 class Detector(Protocol):

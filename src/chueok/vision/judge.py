@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Judge: TypeAlias = Callable[[NDArray[np.float32]], tuple[Candidates, NDArray[np.float32]]]
 
 # What R-Net and O-Net say of a box nearer to 0 is believed of all boxes of its place, and what O-Net says nearer to 1.
-# With 0.05 a face of 292 in the albums is lost (`python -m benchmarks.faces_found`).
+# With 0.05 one face of 292 in the albums is lost, probed once.
 DOUBT = 0.02
 
 
@@ -32,7 +32,7 @@ class Crops(Protocol):
     def cut(self, windows: NDArray[np.int64], size: int) -> NDArray[np.float32]:
         """Every window, resized: (n, 3, size, size) float32, -1..1.
 
-        windows: (n, 4) int64 left, top, right, bottom; each touches the image, and only where `again` reaches beyond.
+        windows: (n, 4) int64 left, top, right, bottom; each touches the image.
         """
         ...
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chueok.errors import UnreadablePhoto
 from chueok.records import Box, Detection, FaceCrop, FaceReading, PhotoReading
-from chueok.vision.base import MIN_FACE, check_min_face
+from chueok.vision.base import MIN_FACE, check_min_face, shown
 from chueok.vision.second_look import find_faces
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class PhotoReader:
         min_face = max(self._min_face * share, min(self._min_face, MIN_FACE))
         found = find_faces(self._detector, picture.pixels, min_face)
         scale = picture.width / width, picture.height / height
-        return tuple(_within(face.scaled(*scale), picture.width, picture.height) for face in found)
+        faces = (face.scaled(*scale) for face in found)
+        return tuple(replace(face, box=shown(face.box, picture.width, picture.height)) for face in faces)
 
     def _embed(self, parts: Sequence[Part], detections: Sequence[Detection]) -> tuple[FaceReading, ...]:
         vectors = self._embedder.embed(_crops(parts, detections, self._embedder.crop))
@@ -225,11 +226,3 @@ class ReaderSource:
 
 
 NETWORKS = ReaderSource(open_reader, prepare, accelerator_of)
-
-
-def _within(detection: Detection, width: int, height: int) -> Detection:
-    box = detection.box
-    left, top = max(box.x, 0.0), max(box.y, 0.0)
-    right, bottom = min(box.x + box.width, width), min(box.y + box.height, height)
-    inside = Box(left, top, max(right - left, 1.0), max(bottom - top, 1.0))
-    return Detection(inside, detection.probability, detection.landmarks)

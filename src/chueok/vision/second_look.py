@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chueok.vision.base import MIN_FACE
+from chueok.vision.base import MIN_FACE, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,12 +31,13 @@ def find_faces(detector: Detector, image: NDArray[np.uint8], min_face: float = M
     shorter side, or with none, is looked at again, with black around it.
     """
     found = detector.detect(image, min_face)
-    shorter = min(image.shape[:2])
+    height, width = image.shape[:2]
+    shorter = min(height, width)
     if found and _side(found[0]) <= CRAMPED * shorter:
         return found
     least = max(_LARGE * shorter, min_face)
     close = [face for face in _with_room(detector, image) if _side(face) > least]
-    others = [face for face in found if not any(_is_same(face, large, image.shape) for large in close)]
+    others = [face for face in found if not any(_is_same(face, large, width, height) for large in close)]
     return sorted(close + others, key=lambda face: -face.box.width * face.box.height)
 
 
@@ -44,17 +45,15 @@ def _side(face: Detection) -> float:
     return max(face.box.width, face.box.height)
 
 
-def _is_same(face: Detection, large: Detection, shape: tuple[int, ...]) -> bool:
-    """Whether a face found at first is one of the second look: what the picture shows of it lies there, and it is not
-    a child before a parent.
+def _is_same(face: Detection, large: Detection, width: int, height: int) -> bool:
+    """Whether a face found at first is one of the second look: it lies there, and is not a child before a parent.
 
-    shape: of the picture, (h, w, ...). How far a face reaches beyond it the first look can only guess.
+    width, height: of the picture. How far a face reaches beyond it the first look can only guess.
     """
-    left, right = (min(max(edge, 0), shape[1]) for edge in (face.box.x, face.box.x + face.box.width))
-    top, bottom = (min(max(edge, 0), shape[0]) for edge in (face.box.y, face.box.y + face.box.height))
-    x, y, box = (left + right) / 2, (top + bottom) / 2, large.box
+    seen, box = shown(face.box, width, height), large.box
+    x, y = seen.x + seen.width / 2, seen.y + seen.height / 2
     inside = box.x <= x <= box.x + box.width and box.y <= y <= box.y + box.height
-    return inside and max(right - left, bottom - top) > 0.5 * _side(large)
+    return inside and max(seen.width, seen.height) > 0.5 * _side(large)
 
 
 def _with_room(detector: Detector, image: NDArray[np.uint8]) -> list[Detection]:
